@@ -1,0 +1,28 @@
+//! Concord's meaning, without a single process: cryptography, words, algorithms, sessions, and the
+//! three doors to the outside world (source, bus, store).
+//!
+//! **The order below is the architecture: a module may use only modules listed above it**
+//! (`tests/tidy.rs` checks it). Nothing above `source` is async or does I/O.
+
+pub mod id;
+pub mod limits;
+
+pub mod fixed_point;
+pub mod draw;
+pub mod paillier;
+pub mod mask;
+pub mod seal;
+
+pub mod party;
+pub mod table;
+pub mod query;
+pub mod job;
+pub mod message;
+
+pub mod local;
+pub mod federated;
+pub mod session;
+
+pub mod source;
+pub mod bus;
+pub mod store;

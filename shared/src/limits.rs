@@ -1,0 +1,81 @@
+//! Every bound of the system, its unit last in the name.
+
+/// Bits of a Paillier modulus that a request may ask for.
+pub const KEY_BITS_ALLOWED: [u32; 3] = [2048, 3072, 4096];
+/// Bits of a Paillier modulus when the request names none (128-bit strength).
+pub const KEY_BITS_DEFAULT: u32 = 3072;
+/// Width of one plaintext slot.
+pub const SLOT_BITS: u32 = 128;
+/// A party's value in a slot lies within plus or minus two to this power.
+pub const SLOT_VALUE_BITS: u32 = 90;
+/// Data parties in one job, so that a slot's sum stays below 2^96.
+pub const PARTIES_MAX: usize = 64;
+/// Data parties in one job, unless every party's entry says `allow_two_party`.
+pub const PARTIES_MIN: usize = 3;
+/// The tag's field is the integers modulo 2^107 - 1.
+pub const TAG_BITS: u32 = 107;
+/// Binary digits after the point of gradients, losses and first moments.
+pub const FRACTION_BITS: u32 = 40;
+/// Binary digits after the point of squared deviations, carried in two limbs.
+pub const SQUARE_FRACTION_BITS: u32 = 64;
+
+/// Party ids end here, so that the board's `10001 - user_id` stays positive.
+pub const PARTY_ID_MAX: u64 = 10_000;
+/// Attributes of one model.
+pub const ATTRIBUTES_MAX: usize = 10_000;
+/// Bytes of a column name.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of one SQL text in a request.
+pub const SQL_BYTES_MAX: usize = 64 * 1024;
+/// Conditions in one query.
+pub const CONDITIONS_MAX: usize = 64;
+/// Rows one query may read for training.
+pub const ROWS_MAX: usize = 10_000_000;
+/// Rows one inference may score: its result is one message.
+pub const SCORED_ROWS_MAX: usize = 100_000;
+/// Passes over the data that a request may ask for.
+pub const ITERATIONS_MAX: u32 = 100_000;
+/// Rounds of one job: its iterations times its batches.
+pub const ROUNDS_MAX: u64 = 1_000_000;
+/// The smallest positive `batch_size`.
+pub const BATCH_ROWS_MIN: i64 = 10;
+
+/// Bytes of one HTTP request body.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one message on the bus.
+pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Connections the HTTP edge serves at once.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Seconds until the first byte, and until the whole header, of an HTTP request.
+pub const HTTP_HEADER_SECONDS_MAX: u64 = 10;
+/// Seconds for a whole HTTP request.
+pub const HTTP_REQUEST_SECONDS_MAX: u64 = 30;
+
+/// Seconds between two beats of a session.
+pub const BEAT_SECONDS: u64 = 2;
+/// Seconds a job belongs to a session after its last beat.
+pub const LEASE_SECONDS: u64 = 8;
+/// Seconds between two looks of the sweep over all jobs.
+pub const SWEEP_SECONDS: u64 = 2;
+/// Seconds before an unanswered step is sent again; doubles up to `REPEAT_SECONDS_MAX`.
+pub const REPEAT_SECONDS: u64 = 2;
+/// Seconds between two repeats at most.
+pub const REPEAT_SECONDS_MAX: u64 = 16;
+/// Seconds without progress that a round may last, beside what the parties' work is expected to take.
+pub const ROUND_SILENCE_SECONDS_MAX: u64 = 30;
+/// Seconds without any message after which a host or the arbiter leaves a session.
+pub const SESSION_IDLE_SECONDS_MAX: u64 = 60;
+/// Seconds until a party that has not joined is named in the report.
+pub const JOIN_WAIT_SECONDS: u64 = 10;
+/// Seconds from submission until a job that has not ended fails.
+pub const JOB_DEADLINE_SECONDS: i64 = 24 * 60 * 60;
+/// Failed attempts without a new checkpoint after which a job fails.
+pub const FAILURES_MAX: i32 = 5;
+/// Seconds between two checkpoints that reach the store, at least.
+pub const CHECKPOINT_SECONDS: u64 = 1;
+/// Deliveries of one message before it is parked as poison.
+pub const DELIVERIES_MAX: u32 = 5;
+/// Messages a consumer of invitations holds unanswered.
+pub const INVITATION_PREFETCH: usize = 8;
+/// Sessions one worker process sits in at once.
+pub const SESSIONS_MAX: usize = 256;
