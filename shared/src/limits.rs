@@ -26,7 +26,7 @@ pub const ATTRIBUTES_MAX: usize = 10_000;
 /// Bytes of a column name.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Bytes of one SQL text in a request.
-pub const SQL_BYTES_MAX: usize = 64 * 1024;
+pub const SQL_BYTES_MAX: usize = 4096;
 /// Conditions in one query.
 pub const CONDITIONS_MAX: usize = 64;
 /// Rows one query may read for training.

@@ -1,1 +1,212 @@
-//! (to come)
+//! What travels on the bus around the parties' sealed envelopes. Bodies are `postcard`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::id::{Attempt, JobId, PartyId, Round};
+use crate::job::{Fence, Phase, Privacy, Reason};
+use crate::table::Dropped;
+
+/// On `party.<id>.guest` and `party.<id>.infer`: a job waits to be claimed. A hint, not a right:
+/// only a grant lets a session start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// The job.
+    pub job: JobId,
+    /// Its current attempt.
+    pub attempt: Attempt,
+}
+
+/// On a session queue.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToSession {
+    /// The platform's yes to a claim.
+    Granted(Box<Grant>),
+    /// The platform's no to a claim, or word that the job ended or moved on.
+    Ended(Fence),
+    /// A sealed envelope of another party (see `seal`).
+    Envelope(Vec<u8>),
+}
+
+/// What a granted session starts from.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Whom it is for.
+    pub fence: Fence,
+    /// The job's canonical request: the JSON of `job::Spec`.
+    pub spec: Vec<u8>,
+    /// The guest's last sealed checkpoint, if one was stored.
+    pub checkpoint: Option<Vec<u8>>,
+    /// Each party's data digest of an earlier attempt; empty in the first.
+    pub digests: BTreeMap<PartyId, Vec<u8>>,
+    /// For inference: the model, sealed to this party.
+    pub model: Option<Vec<u8>>,
+}
+
+/// On `events`: what a guest's session tells the status aggregator.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Who speaks.
+    pub fence: Fence,
+    /// The speaking party.
+    pub party: PartyId,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What happened in a session.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub enum EventBody {
+    /// A worker wants the job; the answer goes to its session queue.
+    Claimed {
+        /// That queue.
+        reply_to: String,
+    },
+    /// Every party joined and has its rows.
+    Started {
+        /// Rows each party uses.
+        rows: BTreeMap<PartyId, u64>,
+        /// Rows each party left out.
+        dropped: BTreeMap<PartyId, Dropped>,
+        /// Each party's keyed digest of its rows.
+        digests: BTreeMap<PartyId, Vec<u8>>,
+        /// How contributions are protected; `None` for inference.
+        privacy: Option<Privacy>,
+    },
+    /// A round ended and its checkpoint is due.
+    Checkpoint {
+        /// Where the job stands.
+        progress: Progress,
+        /// Sealed under the guest's own secret.
+        blob: Vec<u8>,
+    },
+    /// The job is done.
+    Finished {
+        /// Where it ended.
+        progress: Progress,
+        /// What it made.
+        outcome: Outcome,
+    },
+    /// The session gives up; `reason.code.retryable()` says whether another attempt may mend it.
+    Failed {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What a job made.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// A model part for each party, each sealed to its party.
+    Model(BTreeMap<PartyId, Vec<u8>>),
+    /// Scores the data owner releases in the clear.
+    Scores(Vec<Score>),
+}
+
+/// One scored row, as the data owner releases it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Name of the row.
+    pub unique_id: String,
+    /// Probability of the positive class, rounded to 4 decimals.
+    pub label: f64,
+}
+
+/// Where a session stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Rounds done over the whole job.
+    pub round: Round,
+    /// Iterations done.
+    pub iterations: u32,
+    /// Iterations at most.
+    pub iterations_max: u32,
+    /// Mini-batches of one iteration.
+    pub batches: u32,
+    /// Whether the convergence test was met; `None` while training.
+    pub converged: Option<bool>,
+    /// Milliseconds of this attempt's median round.
+    pub round_milliseconds: Option<f64>,
+    /// Bytes of contributions each party sent in this attempt, as the guest knows them.
+    pub bytes: BTreeMap<PartyId, u64>,
+}
+
+/// On `beats`: a session is alive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Who.
+    pub fence: Fence,
+    /// Where a word that the job ended would reach it.
+    pub reply_to: String,
+    /// Where it stands.
+    pub progress: Progress,
+    /// Parties it waits for; empty when none.
+    pub waiting: Vec<PartyId>,
+}
+
+/// A body that is not what its queue carries.
+#[derive(Debug, thiserror::Error)]
+#[error("a message of {bytes} bytes is no {kind}")]
+pub struct Malformed {
+    /// What was expected.
+    pub kind: &'static str,
+    /// How long it was.
+    pub bytes: usize,
+}
+
+/// Encodes a body.
+pub fn encode<T: Serialize>(body: &T) -> Vec<u8> {
+    postcard::to_stdvec(body).expect("plain data of known length always serialises")
+}
+
+/// Decodes a body.
+///
+/// # Errors
+/// When the bytes are not exactly one `T`.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
+    let malformed = || Malformed {
+        kind: std::any::type_name::<T>(),
+        bytes: bytes.len(),
+    };
+    match postcard::take_from_bytes(bytes) {
+        Ok((body, [])) => Ok(body),
+        _ => Err(malformed()),
+    }
+}
+
+/// Queue names.
+pub mod queue {
+    use crate::id::PartyId;
+
+    /// Events of sessions.
+    pub const EVENTS: &str = "events";
+    /// Signs of life.
+    pub const BEATS: &str = "beats";
+    /// Invitations to the arbiter.
+    pub const ARBITER: &str = "arbiter";
+    /// What nobody could read.
+    pub const DEAD: &str = "dead";
+
+    /// Training jobs for a party to claim.
+    pub fn guest(party: PartyId) -> String {
+        format!("party.{party}.guest")
+    }
+
+    /// Sealed offers of guests to this party.
+    pub fn host(party: PartyId) -> String {
+        format!("party.{party}.host")
+    }
+
+    /// Inference jobs for a party to claim.
+    pub fn infer(party: PartyId) -> String {
+        format!("party.{party}.infer")
+    }
+
+    /// One worker process' own queue.
+    pub fn session(party: PartyId, process: uuid::Uuid) -> String {
+        format!("session.{party}.{process}")
+    }
+}
