@@ -7,22 +7,22 @@
 pub mod id;
 pub mod limits;
 
-pub mod fixed_point;
 pub mod draw;
-pub mod paillier;
+pub mod fixed_point;
 pub mod mask;
+pub mod paillier;
 pub mod seal;
 
-pub mod party;
-pub mod table;
-pub mod query;
 pub mod job;
 pub mod message;
+pub mod party;
+pub mod query;
+pub mod table;
 
-pub mod local;
 pub mod federated;
+pub mod local;
 pub mod session;
 
-pub mod source;
 pub mod bus;
+pub mod source;
 pub mod store;

@@ -2,7 +2,7 @@
 //!
 //! A key is n = p q with p = q = 3 mod 4; a ciphertext of m is (1 + m n) y modulo n^2 for a random
 //! n-th power y, and the product of ciphertexts decrypts to the sum of their numbers (Paillier,
-//! Eurocrypt 1999). y is h_n^a for a base that everyone derives from n and a uniform a of half n's
+//! Eurocrypt 1999). y is h^(n a) for an h that everyone derives from n and a uniform a of half n's
 //! length (Damgård, Jurik and Nielsen, IJIS 2010), which assumes nothing beyond Paillier's own
 //! assumption and makes a fixed-base table possible.
 //!

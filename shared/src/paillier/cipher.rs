@@ -33,7 +33,11 @@ impl Plaintext {
     /// # Errors
     /// [`Error::PlaintextRange`].
     pub fn new(value: BigUint, key: &PublicKey) -> Result<Self, Error> {
-        if value < *key.modulus() { Ok(Self(value)) } else { Err(Error::PlaintextRange) }
+        if value < *key.modulus() {
+            Ok(Self(value))
+        } else {
+            Err(Error::PlaintextRange)
+        }
     }
 
     /// The number, below n.
@@ -71,7 +75,11 @@ impl PublicKey {
     pub fn parse(&self, bytes: &[u8], count: usize) -> Result<Vec<Ciphertext>, Error> {
         let each = self.ciphertext_bytes();
         if count.checked_mul(each) != Some(bytes.len()) {
-            return Err(Error::CiphertextBytes { count, each, found: bytes.len() });
+            return Err(Error::CiphertextBytes {
+                count,
+                each,
+                found: bytes.len(),
+            });
         }
         let mut work = self.digits.work();
         let mut product = self.digits.radix_power(1);
@@ -100,7 +108,11 @@ impl PublicKey {
     pub fn sum(&self, addends: &[&[Ciphertext]]) -> Result<Vec<Ciphertext>, Error> {
         let expected = addends.first().ok_or(Error::NoAddend)?.len();
         if let Some(index) = addends.iter().position(|addend| addend.len() != expected) {
-            return Err(Error::AddendLength { index, expected, found: addends[index].len() });
+            return Err(Error::AddendLength {
+                index,
+                expected,
+                found: addends[index].len(),
+            });
         }
         let mut work = self.whole.work();
         // Each of the products below divides by R, so R^terms is multiplied in at the end.

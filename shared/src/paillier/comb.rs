@@ -19,9 +19,9 @@ use super::kernel::{self, Digits, LIMB_BITS, Limbs, Modulus, Work};
 const TABLE_BYTES_MAX: usize = 8 << 20;
 
 /// Costs of the comb's operations, in products of k^2 limbs.
-const COST_ENTRY: u64 = 13;
-const COST_MULTIPLICATION: u64 = 4;
-const COST_SQUARING: u64 = 4;
+const COST_ENTRY: usize = 13;
+const COST_MULTIPLICATION: usize = 4;
+const COST_SQUARING: usize = 4;
 
 /// The shape of a comb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,17 +37,21 @@ impl Shape {
     fn new(exponent_bits: usize, teeth: usize, blocks: usize) -> Self {
         let row = exponent_bits.div_ceil(teeth);
         let steps = row.div_ceil(blocks);
-        Self { teeth, blocks: row.div_ceil(steps), steps, row }
+        Self {
+            teeth,
+            blocks: row.div_ceil(steps),
+            steps,
+            row,
+        }
     }
 
     fn entries(self) -> usize {
         self.blocks << self.teeth
     }
 
-    fn cost(self, powers: u64) -> u64 {
-        let squarings = (self.steps as u64 - 1) * COST_SQUARING;
-        let power = self.row as u64 * COST_MULTIPLICATION + squarings;
-        (self.entries() as u64 * COST_ENTRY).saturating_add(powers.saturating_mul(power))
+    fn cost(self, powers: u64) -> u128 {
+        let power = self.row * COST_MULTIPLICATION + (self.steps - 1) * COST_SQUARING;
+        (self.entries() * COST_ENTRY) as u128 + u128::from(powers) * power as u128
     }
 
     /// The cheapest for so many powers, table included, within [`TABLE_BYTES_MAX`]. Of equals the
@@ -55,7 +59,9 @@ impl Shape {
     pub(super) fn cheapest(exponent_bits: usize, limbs: usize, powers: u64) -> Self {
         let entries_max = TABLE_BYTES_MAX / (2 * limbs * LIMB_BITS / 8);
         (1..=16)
-            .flat_map(|teeth| (0..6).map(move |blocks| Self::new(exponent_bits, teeth, 1 << blocks)))
+            .flat_map(|teeth| {
+                (0..6).map(move |blocks| Self::new(exponent_bits, teeth, 1 << blocks))
+            })
             .filter(|shape| shape.entries() <= entries_max)
             .min_by_key(|shape| (shape.cost(powers), shape.entries()))
             .unwrap_or(Self::new(exponent_bits, 1, 1))
@@ -107,12 +113,21 @@ impl Comb {
             }
             append_logarithms(&mut entries, &key.digits, &mut work, &table);
         }
-        Self { shape, one, entries }
+        Self {
+            shape,
+            one,
+            entries,
+        }
     }
 
     /// base^exponent.
     pub(super) fn power(&self, modulus: &Modulus, exponent: &[u64]) -> Power {
-        let Shape { teeth, blocks, steps, row } = self.shape;
+        let Shape {
+            teeth,
+            blocks,
+            steps,
+            row,
+        } = self.shape;
         let k = modulus.len();
         let mut work = modulus.work();
         let mut digits = self.one.clone();
@@ -137,19 +152,18 @@ impl Comb {
 }
 
 /// digits (1 + n)^logarithm / R, as a [`Power`].
-fn finish(
-    modulus: &Modulus,
-    work: &mut Work<'_>,
-    mut digits: Digits,
-    logarithm: &[u64],
-) -> Power {
+fn finish(modulus: &Modulus, work: &mut Work<'_>, mut digits: Digits, logarithm: &[u64]) -> Power {
     let low_radix = digits.low.clone();
     work.strip(&mut digits);
     // y = (low + high n) (1 + l n) = low + (high + l low) n.
     let mut shift: Limbs = Zeroizing::new(vec![0; modulus.len()]);
     work.multiply(&mut shift, &low_radix, logarithm);
     modulus.add(&mut digits.high, &shift);
-    Power { low: digits.low, low_radix, high: digits.high }
+    Power {
+        low: digits.low,
+        low_radix,
+        high: digits.high,
+    }
 }
 
 /// Appends each number as low, high / low modulo n. All inverses come from one (Montgomery's trick).
@@ -188,5 +202,61 @@ fn append_logarithms(
     for (digits, logarithm) in table.iter().zip(logarithms.iter().rev()) {
         entries.extend_from_slice(&digits.low);
         entries.extend_from_slice(logarithm);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An odd modulus of 256 bits; a table needs no factors.
+    fn key() -> PublicKey {
+        PublicKey::assemble((BigUint::from(3u32) << 254) + 1u32)
+    }
+
+    fn exponent() -> impl Strategy<Value = Vec<u64>> {
+        prop_oneof![
+            4 => prop::collection::vec(any::<u64>(), 2),
+            1 => Just(vec![0, 0]),
+            1 => Just(vec![1, 0]),
+            1 => Just(vec![u64::MAX; 2]),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn every_shape_gives_the_power(
+            teeth in 1usize..8,
+            blocks in 1usize..10,
+            exponent in exponent(),
+        ) {
+            let key = key();
+            let (n, base) = (key.modulus(), BigUint::from(5u32));
+            let radix = BigUint::from(1u32) << 256;
+            let shifted = &base * &radix % n.pow(2);
+            let digits = Digits {
+                low: kernel::limbs(&(&shifted % n), 4),
+                high: kernel::limbs(&(&shifted / n), 4),
+            };
+            let power = Comb::new(&key, &digits, Shape::new(128, teeth, blocks))
+                .power(&key.digits, &exponent);
+            let expected = base.modpow(&kernel::integer(&exponent), &n.pow(2));
+            let low = kernel::integer(&power.low);
+            prop_assert_eq!(&low + kernel::integer(&power.high) * n, expected);
+            prop_assert_eq!(kernel::integer(&power.low_radix), low * radix % n);
+        }
+    }
+
+    #[test]
+    fn more_powers_make_a_larger_table_up_to_the_bound() {
+        let entries = [1, 100, 10_000, 1_000_000, u64::MAX]
+            .map(|powers| Shape::cheapest(1024, 32, powers).entries());
+        assert!(entries.is_sorted(), "{entries:?}");
+        assert!(entries[0] < 300 && entries[4] == 16 << 10, "{entries:?}");
     }
 }

@@ -16,7 +16,7 @@ use super::{Ciphertext, Plaintext, PublicKey};
 
 /// Encrypts under one key.
 ///
-/// Randomisers are h_n^a with a uniform in 0..2^(key_bits / 2) ("Half": Damgård, Jurik and Nielsen).
+/// Randomisers are h^(n a) with `a` uniform, of half the key's bits ("Half": Damgård, Jurik, Nielsen).
 /// They don't depend on the plaintext, so [`Encryptor::fill_one`] makes them in idle time; each is
 /// used once and then wiped. They live in memory only: a process that is forked or restored from a
 /// snapshot would use them twice.
@@ -36,7 +36,12 @@ impl Encryptor {
         let exponent_bits = key.key_bits() as usize / 2;
         let shape = Shape::cheapest(exponent_bits, key.digits.len(), ciphertexts);
         let comb = Comb::new(&key, &base(&key), shape);
-        Self { key, comb, pool: VecDeque::new(), pool_entries_max: pool }
+        Self {
+            key,
+            comb,
+            pool: VecDeque::new(),
+            pool_entries_max: pool,
+        }
     }
 
     /// The key.
@@ -51,7 +56,10 @@ impl Encryptor {
 
     /// Encrypts `m`: with a randomiser of the pool if there is one, else with a new one.
     pub fn encrypt(&mut self, secrets: &mut dyn CryptoRng, m: &Plaintext) -> Ciphertext {
-        let randomiser = self.pool.pop_front().unwrap_or_else(|| self.randomiser(secrets));
+        let randomiser = self
+            .pool
+            .pop_front()
+            .unwrap_or_else(|| self.randomiser(secrets));
         blind(&self.key, m, &randomiser)
     }
 
@@ -91,7 +99,7 @@ fn blind(key: &PublicKey, m: &Plaintext, y: &Power) -> Ciphertext {
     Ciphertext(kernel::integer(&out))
 }
 
-/// h_n R = h^n R modulo n^2 for h = -x^2 modulo n, where x is hashed from n: nobody chooses it, so
+/// h^n R modulo n^2 for h = -x^2 modulo n, where x is hashed from n: nobody chooses it, so
 /// a key holder can't choose a base of small order.
 fn base(key: &PublicKey) -> Digits {
     let n = key.modulus();

@@ -36,7 +36,9 @@ pub(super) fn limbs(value: &BigUint, length: usize) -> Limbs {
 
 /// The number that the limbs stand for.
 pub(super) fn integer(limbs: &[u64]) -> BigUint {
-    let halves = limbs.iter().flat_map(|limb| [*limb as u32, (*limb >> 32) as u32]);
+    let halves = limbs
+        .iter()
+        .flat_map(|limb| [*limb as u32, (*limb >> 32) as u32]);
     BigUint::new(halves.collect())
 }
 
@@ -67,7 +69,10 @@ impl Modulus {
             let error = 2u64.wrapping_sub(limbs[0].wrapping_mul(inverse));
             inverse = inverse.wrapping_mul(error);
         }
-        Self { limbs, negated_inverse: inverse.wrapping_neg() }
+        Self {
+            limbs,
+            negated_inverse: inverse.wrapping_neg(),
+        }
     }
 
     /// Limbs of a digit.
@@ -103,7 +108,10 @@ impl Modulus {
         let n = integer(&self.limbs);
         let radix = BigUint::from(1u32) << (LIMB_BITS * self.len() * power);
         let residue = radix % (&n * &n);
-        Digits { low: limbs(&(&residue % &n), self.len()), high: limbs(&(residue / n), self.len()) }
+        Digits {
+            low: limbs(&(&residue % &n), self.len()),
+            high: limbs(&(residue / n), self.len()),
+        }
     }
 
     /// x += y modulo n, both below n; 1 if n was taken off.
@@ -147,21 +155,36 @@ impl Work<'_> {
     /// out = a b / R modulo n, for a < n and any b of as many limbs.
     pub(super) fn multiply(&mut self, out: &mut [u64], a: &[u64], b: &[u64]) {
         self.sum.fill(0);
-        let top = reduce(&mut self.sum, &mut self.low_quotient, [(a, b)], self.modulus);
+        let top = reduce(
+            &mut self.sum,
+            &mut self.low_quotient,
+            [(a, b)],
+            self.modulus,
+        );
         self.settle(out, top, 1);
     }
 
     /// x = x b / R modulo n.
     pub(super) fn multiply_by(&mut self, x: &mut [u64], b: &[u64]) {
         self.sum.fill(0);
-        let top = reduce(&mut self.sum, &mut self.low_quotient, [(&*x, b)], self.modulus);
+        let top = reduce(
+            &mut self.sum,
+            &mut self.low_quotient,
+            [(&*x, b)],
+            self.modulus,
+        );
         self.settle(x, top, 1);
     }
 
     /// x = x^2 / R modulo n.
     pub(super) fn square(&mut self, x: &mut [u64]) {
         self.sum.fill(0);
-        let top = reduce(&mut self.sum, &mut self.low_quotient, [(&*x, &*x)], self.modulus);
+        let top = reduce(
+            &mut self.sum,
+            &mut self.low_quotient,
+            [(&*x, &*x)],
+            self.modulus,
+        );
         self.settle(x, top, 1);
     }
 
@@ -175,17 +198,32 @@ impl Work<'_> {
     /// x = x a / R modulo n^2, for one digit `a` < R.
     pub(super) fn multiply_digit(&mut self, x: &mut Digits, a: &[u64]) {
         self.load(false);
-        let top = reduce(&mut self.sum, &mut self.low_quotient, [(&x.low, a)], self.modulus);
+        let top = reduce(
+            &mut self.sum,
+            &mut self.low_quotient,
+            [(&x.low, a)],
+            self.modulus,
+        );
         let taken = self.settle(&mut x.low, top, 1);
         self.load(true);
-        let top = reduce(&mut self.sum, &mut self.high_quotient, [(&x.high, a)], self.modulus);
+        let top = reduce(
+            &mut self.sum,
+            &mut self.high_quotient,
+            [(&x.high, a)],
+            self.modulus,
+        );
         self.settle_high(&mut x.high, top, 1, taken);
     }
 
     /// x = x y / R modulo n^2.
     pub(super) fn multiply_digits(&mut self, x: &mut Digits, y: &Digits) {
         self.load(false);
-        let top = reduce(&mut self.sum, &mut self.low_quotient, [(&x.low, &y.low)], self.modulus);
+        let top = reduce(
+            &mut self.sum,
+            &mut self.low_quotient,
+            [(&x.low, &y.low)],
+            self.modulus,
+        );
         let mut low = std::mem::take(&mut self.digit);
         let taken = self.settle(&mut low, top, 1);
         self.load(true);
@@ -198,7 +236,12 @@ impl Work<'_> {
     /// x = x^2 / R modulo n^2.
     pub(super) fn square_digits(&mut self, x: &mut Digits) {
         self.load(false);
-        let top = reduce(&mut self.sum, &mut self.low_quotient, [(&x.low, &x.low)], self.modulus);
+        let top = reduce(
+            &mut self.sum,
+            &mut self.low_quotient,
+            [(&x.low, &x.low)],
+            self.modulus,
+        );
         let mut low = std::mem::take(&mut self.digit);
         let taken = self.settle(&mut low, top, 1);
         self.modulus.double(&mut x.high);
@@ -224,7 +267,13 @@ impl Work<'_> {
 
     /// base^exponent, for a base times R modulo n^2; so is the result. `one` is R modulo n^2.
     pub(super) fn power_digits(&mut self, one: &Digits, base: &Digits, exponent: &[u64]) -> Digits {
-        self.windows(one, base, exponent, Self::multiply_digits, Self::square_digits)
+        self.windows(
+            one,
+            base,
+            exponent,
+            Self::multiply_digits,
+            Self::square_digits,
+        )
     }
 
     /// Fixed windows from the highest bit down. Every entry of the small table is read for every
@@ -389,7 +438,9 @@ fn subtract_masked(x: &mut [u64], y: &[u64], mask: u64) -> u64 {
 /// x - y - borrow, and the next borrow.
 #[inline(always)]
 fn subtract_limb(x: u64, y: u64, borrow: u64) -> (u64, u64) {
-    let difference = u128::from(x).wrapping_sub(u128::from(y)).wrapping_sub(u128::from(borrow));
+    let difference = u128::from(x)
+        .wrapping_sub(u128::from(y))
+        .wrapping_sub(u128::from(borrow));
     (difference as u64, (difference >> LIMB_BITS) as u64 & 1)
 }
 

@@ -33,7 +33,9 @@ pub struct PublicKey {
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublicKey").field("key_bits", &self.key_bits).finish_non_exhaustive()
+        f.debug_struct("PublicKey")
+            .field("key_bits", &self.key_bits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -47,8 +49,13 @@ impl PublicKey {
     /// # Errors
     /// [`Error::KeyBits`] or [`Error::Modulus`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        if !KEY_BITS_ALLOWED.iter().any(|bits| *bits as usize == bytes.len() * 8) {
-            return Err(Error::KeyBits { bits: bytes.len() as u64 * 8 });
+        if !KEY_BITS_ALLOWED
+            .iter()
+            .any(|bits| *bits as usize == bytes.len() * 8)
+        {
+            return Err(Error::KeyBits {
+                bits: bytes.len() as u64 * 8,
+            });
         }
         Self::checked(bytes)
     }
@@ -94,7 +101,14 @@ impl PublicKey {
         let whole = Modulus::new(&n_squared);
         let whole_radix = whole.radix_power(2);
         let key_bits = n.bits() as u32;
-        Self { n, n_squared, key_bits, digits, whole, whole_radix }
+        Self {
+            n,
+            n_squared,
+            key_bits,
+            digits,
+            whole,
+            whole_radix,
+        }
     }
 
     /// base^n R modulo n^2, for a base below n.

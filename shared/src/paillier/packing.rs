@@ -1,7 +1,7 @@
 //! Several signed values in one plaintext.
 //!
-//! Values x_0, x_1, .. become the sum of x_k 2^(128 k), modulo n when it is negative. Sums of packed
-//! plaintexts are the packed sums as long as every sum of a slot stays within plus or minus 2^127;
+//! Values become the sum of `x_k 2^(128 k)`, modulo n when it is negative. Sums of packed plaintexts
+//! are the packed sums as long as every sum of a slot stays within plus or minus 2^127;
 //! 64 parties' values of at most 2^90 stay below 2^96.
 
 use num_bigint::BigUint;
@@ -18,7 +18,10 @@ const PACKED_BITS: u32 = 96;
 ///
 /// The caller's range rule keeps every value, in magnitude, below 2^96.
 pub fn pack(key: &PublicKey, values: &[i128]) -> Vec<Plaintext> {
-    values.chunks(key.slots()).map(|values| pack_one(key, values)).collect()
+    values
+        .chunks(key.slots())
+        .map(|values| pack_one(key, values))
+        .collect()
 }
 
 fn pack_one(key: &PublicKey, values: &[i128]) -> Plaintext {
@@ -53,14 +56,14 @@ fn fill(slot: Option<&mut [u64]>, value: i128) -> i128 {
 /// # Errors
 /// [`Error::PlaintextCount`] when `count` values don't take just these plaintexts;
 /// [`Error::Residue`] when something is left beyond the last value of a plaintext.
-pub fn unpack(
-    key: &PublicKey,
-    plaintexts: &[Plaintext],
-    count: usize,
-) -> Result<Vec<i128>, Error> {
+pub fn unpack(key: &PublicKey, plaintexts: &[Plaintext], count: usize) -> Result<Vec<i128>, Error> {
     let expected = key.ciphertexts_for(count);
     if plaintexts.len() != expected {
-        return Err(Error::PlaintextCount { slots: count, expected, found: plaintexts.len() });
+        return Err(Error::PlaintextCount {
+            slots: count,
+            expected,
+            found: plaintexts.len(),
+        });
     }
     let half = key.modulus() >> 1u32;
     let mut values = Vec::with_capacity(count);
@@ -76,7 +79,11 @@ pub fn unpack(
 }
 
 /// All slots of one plaintext, and what remains above them.
-fn slots_of(key: &PublicKey, plaintext: &Plaintext, half: &BigUint) -> (Zeroizing<Vec<i128>>, i128) {
+pub(super) fn slots_of(
+    key: &PublicKey,
+    plaintext: &Plaintext,
+    half: &BigUint,
+) -> (Zeroizing<Vec<i128>>, i128) {
     let mut limbs = kernel::limbs(&plaintext.0, key.digits.len());
     let negative = plaintext.0 > *half;
     if negative {

@@ -115,7 +115,14 @@ impl<'n> MillerRabin<'n> {
         let even = n - 1u32;
         let twos = even.trailing_zeros().unwrap_or(0);
         let odd = kernel::limbs(&(even >> twos), modulus.len());
-        Self { n, modulus, one, minus_one, odd, twos }
+        Self {
+            n,
+            modulus,
+            one,
+            minus_one,
+            odd,
+            twos,
+        }
     }
 
     fn passes(&self, base: &BigUint) -> bool {
@@ -139,8 +146,13 @@ impl<'n> MillerRabin<'n> {
 /// Whether n = a^b for some b > 1, given that n has no factor below [`SMALL_FACTOR_BOUND`].
 pub(super) fn is_perfect_power(n: &BigUint) -> bool {
     let exponent_max = n.bits() as u32 / SMALL_FACTOR_BOUND.ilog2();
-    let odd = SMALL_PRIMES.iter().copied().take_while(|prime| *prime <= exponent_max);
-    std::iter::once(2).chain(odd).any(|exponent| n.nth_root(exponent).pow(exponent) == *n)
+    let odd = SMALL_PRIMES
+        .iter()
+        .copied()
+        .take_while(|prime| *prime <= exponent_max);
+    std::iter::once(2)
+        .chain(odd)
+        .any(|exponent| n.nth_root(exponent).pow(exponent) == *n)
 }
 
 /// A random prime p = 3 mod 4 of exactly `bits` bits, the two highest of them set, such that
@@ -166,12 +178,20 @@ pub(super) fn random_prime(secrets: &mut dyn CryptoRng, bits: u32) -> BigUint {
 /// or the candidate minus one.
 fn sieve(start: &BigUint) -> Vec<bool> {
     let mut struck = vec![false; SIEVE_CANDIDATES];
-    for prime in SMALL_PRIMES.iter().copied().take_while(|prime| *prime < SIEVE_BOUND) {
+    for prime in SMALL_PRIMES
+        .iter()
+        .copied()
+        .take_while(|prime| *prime < SIEVE_BOUND)
+    {
         let residue = start % prime;
         let residue = residue.iter_u64_digits().next().unwrap_or(0);
         let prime = u64::from(prime);
         // 1/4 modulo the prime: (prime + 1)/4 or (3 prime + 1)/4.
-        let quarter = if prime % 4 == 3 { (prime + 1) / 4 } else { (3 * prime + 1) / 4 };
+        let quarter = if prime % 4 == 3 {
+            (prime + 1) / 4
+        } else {
+            (3 * prime + 1) / 4
+        };
         for wanted in [prime, prime + 1] {
             let first = (wanted - residue) % prime * quarter % prime;
             for step in (first as usize..SIEVE_CANDIDATES).step_by(prime as usize) {
@@ -210,5 +230,71 @@ pub(super) fn prime_rule_broken(p: &BigUint, bases: &mut dyn CryptoRng) -> Optio
         Some("be prime")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    fn prime(n: &BigUint) -> bool {
+        is_prime(n, 20, &mut StdRng::seed_from_u64(1))
+    }
+
+    #[test]
+    fn primes_and_only_primes_pass_the_test() {
+        // 2^127 - 1 and 2^521 - 1 are prime, 2^131 - 1 isn't.
+        let mersenne = |bits: usize| (BigUint::one() << bits) - 1u32;
+        assert!(prime(&mersenne(127)) && prime(&mersenne(521)) && !prime(&mersenne(131)));
+        for n in (5u32..2000).step_by(2) {
+            let composite = (3..n).any(|d| d * d <= n && n % d == 0);
+            assert_eq!(prime(&BigUint::from(n)), !composite, "{n}");
+        }
+        // Pseudoprimes to base 2; the last one to all prime bases up to 37.
+        for n in [
+            2047u128,
+            3277,
+            4033,
+            1_373_653,
+            318_665_857_834_031_151_167_461,
+        ] {
+            assert!(!prime(&BigUint::from(n)), "{n}");
+        }
+    }
+
+    #[test]
+    fn factors_below_the_bound_are_found_and_only_those() {
+        let large = (BigUint::one() << 521usize) - 1u32;
+        assert!(!has_small_factor(&large));
+        for factor in [3u32, 65_537, 786_433, 1_048_573] {
+            assert!(has_small_factor(&(&large * factor)), "{factor}");
+        }
+        assert!(
+            !has_small_factor(&(large * 1_048_583u32)),
+            "the first prime above the bound"
+        );
+    }
+
+    #[test]
+    fn powers_are_found_and_only_those() {
+        let base = BigUint::from(1_048_583u32);
+        for exponent in 2..=25 {
+            assert!(is_perfect_power(&base.pow(exponent)), "{exponent}");
+            assert!(
+                !is_perfect_power(&(base.pow(exponent) * 1_048_589u32)),
+                "{exponent}"
+            );
+        }
+    }
+
+    #[test]
+    fn random_bits_fill_their_range_and_no_more() {
+        let secrets = &mut StdRng::seed_from_u64(2);
+        let drawn: Vec<_> = (0..200).map(|_| random_bits(secrets, 70)).collect();
+        assert!(drawn.iter().all(|limbs| limbs.len() == 2 && limbs[1] < 64));
+        assert!(drawn.iter().any(|limbs| limbs[1] >= 32));
     }
 }

@@ -36,7 +36,9 @@ impl PrivateKey {
     /// key fails its own test, which only a fault of the machine can cause.
     pub fn generate(secrets: &mut dyn CryptoRng, bits: u32) -> Result<Self, Error> {
         if !KEY_BITS_ALLOWED.contains(&bits) {
-            return Err(Error::KeyBits { bits: u64::from(bits) });
+            return Err(Error::KeyBits {
+                bits: u64::from(bits),
+            });
         }
         Self::search(secrets, bits)
     }
@@ -47,7 +49,10 @@ impl PrivateKey {
     /// # Panics
     /// When `bits` isn't, or is more than the longest allowed key's.
     pub fn generate_small(secrets: &mut dyn CryptoRng, bits: u32) -> Self {
-        assert!(is_small_key_bits(bits), "{bits} must be a multiple of 256, and not too long");
+        assert!(
+            is_small_key_bits(bits),
+            "{bits} must be a multiple of 256, and not too long"
+        );
         Self::search(secrets, bits).expect("a new key passes its own test")
     }
 
@@ -84,7 +89,10 @@ impl PrivateKey {
         let rule = prime_rule_broken(p, &mut bases_of(p))
             .or_else(|| prime_rule_broken(q, &mut bases_of(q)))
             .or_else(|| pair_rule_broken(p, q));
-        rule.map_or_else(|| Ok(Self::assemble(p, q)), |rule| Err(Error::Primes { rule }))
+        rule.map_or_else(
+            || Ok(Self::assemble(p, q)),
+            |rule| Err(Error::Primes { rule }),
+        )
     }
 
     fn assemble(p: &BigUint, q: &BigUint) -> Self {
@@ -93,7 +101,12 @@ impl PrivateKey {
         let radix = kernel::integer(&p_half.modulus.radix_power(1));
         let inverse = q.modinv(p).expect("two primes are coprime");
         let q_inverse = kernel::limbs(&(inverse * radix % p), p_half.modulus.len());
-        Self { public: PublicKey::assemble(p * q), q: Half::new(q, p), p: p_half, q_inverse }
+        Self {
+            public: PublicKey::assemble(p * q),
+            q: Half::new(q, p),
+            p: p_half,
+            q_inverse,
+        }
     }
 
     /// Encrypts one random number by the textbook formula, (1 + m n) r^n, and decrypts it.
@@ -105,7 +118,11 @@ impl PrivateKey {
         let y = kernel::integer(&y.low) + kernel::integer(&y.high) * n;
         let c = (&m * n + 1u32) * y % self.public.modulus_squared();
         let found = self.decrypt(&Ciphertext(c))?;
-        if *found.value() == m { Ok(()) } else { Err(Error::Decryption) }
+        if *found.value() == m {
+            Ok(())
+        } else {
+            Err(Error::Decryption)
+        }
     }
 
     /// The public half.
@@ -168,7 +185,10 @@ impl Half {
         let k = self.modulus.len();
         let mut work = self.modulus.work();
         // c R modulo p^2, from four pieces of the length of p: c_i R^i (R^(i + 2)/R^(i + 1)).
-        let mut base = Digits { low: Zeroizing::new(vec![0; k]), high: Zeroizing::new(vec![0; k]) };
+        let mut base = Digits {
+            low: Zeroizing::new(vec![0; k]),
+            high: Zeroizing::new(vec![0; k]),
+        };
         for (piece, shift) in ciphertext.chunks_exact(k).zip(&self.shifts) {
             let mut term = shift.clone();
             work.multiply_digit(&mut term, piece);
@@ -179,5 +199,29 @@ impl Half {
         let holds = kernel::integer(&power.low).is_one();
         work.multiply_by(&mut power.high, &self.scale);
         (power.high, holds)
+    }
+}
+
+#[cfg(test)]
+impl PrivateKey {
+    pub(super) fn primes(&self) -> (BigUint, BigUint) {
+        (
+            kernel::integer(self.p.modulus.limbs()),
+            kernel::integer(self.q.modulus.limbs()),
+        )
+    }
+
+    /// (p - 1)(q - 1).
+    pub(super) fn phi(&self) -> BigUint {
+        let (p, q) = self.primes();
+        (p - 1u32) * (q - 1u32)
+    }
+
+    pub(super) fn disturb_p(&mut self) {
+        self.p.exponent[1] ^= 1;
+    }
+
+    pub(super) fn disturb_q(&mut self) {
+        self.q.exponent[1] ^= 1;
     }
 }

@@ -43,7 +43,7 @@ def key(bits):
     public = paillier.PaillierPublicKey(n)
     private = paillier.PaillierPrivateKey(public, p, q)
 
-    numbers = [0, 1, -1, 2**90, -(2**90), n // 3, -(n // 3 - 1)]
+    numbers = [0, 1, -1, 2**90, -(2**90), n // 3 - 1, -(n // 3 - 1)]
     encrypted = [public.encrypt(m) for m in numbers]
     theirs = [dict(m=hex(m % n), c=hex(c.ciphertext())) for m, c in zip(numbers, encrypted)]
     total = encrypted[0]

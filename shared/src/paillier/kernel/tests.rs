@@ -12,14 +12,16 @@ fn number(limbs: usize) -> impl Strategy<Value = BigUint> {
 
 /// A modulus of the given limbs with its highest bit set, and three numbers modulo its square.
 fn case(limbs: usize) -> impl Strategy<Value = (BigUint, [BigUint; 3])> {
-    (number(limbs), [number(2 * limbs), number(2 * limbs), number(2 * limbs)]).prop_map(
-        move |(mut n, numbers)| {
+    (
+        number(limbs),
+        [number(2 * limbs), number(2 * limbs), number(2 * limbs)],
+    )
+        .prop_map(move |(mut n, numbers)| {
             n.set_bit(0, true);
             n.set_bit((limbs * LIMB_BITS) as u64 - 1, true);
             let square = &n * &n;
             (n, numbers.map(|number| number % &square))
-        },
-    )
+        })
 }
 
 fn any_case() -> impl Strategy<Value = (BigUint, [BigUint; 3])> {
@@ -28,7 +30,10 @@ fn any_case() -> impl Strategy<Value = (BigUint, [BigUint; 3])> {
 
 fn digits(modulus: &Modulus, n: &BigUint, value: &BigUint) -> Digits {
     let k = modulus.len();
-    Digits { low: limbs(&(value % n), k), high: limbs(&(value / n), k) }
+    Digits {
+        low: limbs(&(value % n), k),
+        high: limbs(&(value / n), k),
+    }
 }
 
 fn value(n: &BigUint, digits: &Digits) -> BigUint {
