@@ -14,7 +14,7 @@ use crate::limits::{KEY_BITS_ALLOWED, SLOT_BITS};
 
 /// Rounds of Miller and Rabin's test after which a modulus counts as prime.
 const PRIME_ROUNDS: usize = 20;
-/// Test keys have a multiple of this many bits, so that a prime fills an even number of limbs.
+/// Test keys have a multiple of this many bits, so that n fills whole strides of limbs.
 const SMALL_KEY_BITS_STEP: u32 = 256;
 
 /// Paillier's public key: the modulus n.

@@ -12,11 +12,11 @@ use super::{Error, Plaintext, PublicKey};
 use crate::limits::SLOT_BITS;
 
 /// The most a packed value may be, in bits beside the sign.
-const PACKED_BITS: u32 = 96;
+const PACKED_BITS: u32 = 114;
 
 /// Packs the values into [`PublicKey::ciphertexts_for`] their number of plaintexts.
 ///
-/// The caller's range rule keeps every value, in magnitude, below 2^96.
+/// The caller's range rule keeps every value, in magnitude, below 2^114: sums of values stay below 2^96, sums of tags below 2^113.
 pub fn pack(key: &PublicKey, values: &[i128]) -> Vec<Plaintext> {
     values
         .chunks(key.slots())

@@ -133,12 +133,14 @@ impl PrivateKey {
     /// Decrypts modulo p and modulo q, and joins the halves (Paillier's section 7, Garner).
     ///
     /// # Errors
-    /// [`Error::Decryption`] for a ciphertext that isn't coprime to n, and when a half went wrong: a
-    /// single wrong half would give away the factors of n.
+    /// [`Error::Decryption`] for a ciphertext that isn't one of this key (below n^2, coprime to n), and
+    /// when a half went wrong: a single wrong half would give away the factors of n.
     pub fn decrypt(&self, ciphertext: &Ciphertext) -> Result<Plaintext, Error> {
-        let wide = Zeroizing::new(self.public.wide(&ciphertext.0).to_vec());
-        let (mut modulo_p, p_holds) = self.p.decrypt(&wide);
-        let (modulo_q, q_holds) = self.q.decrypt(&wide);
+        if ciphertext.0 >= *self.public.modulus_squared() {
+            return Err(Error::Decryption);
+        }
+        let (mut modulo_p, p_holds) = self.p.decrypt(ciphertext);
+        let (modulo_q, q_holds) = self.q.decrypt(ciphertext);
         if !(p_holds & q_holds) {
             return Err(Error::Decryption);
         }
@@ -181,10 +183,11 @@ impl Half {
     }
 
     /// The plaintext modulo p, and whether the calculation holds: c^(p-1) is 1 modulo p.
-    fn decrypt(&self, ciphertext: &[u64]) -> (Limbs, bool) {
+    fn decrypt(&self, ciphertext: &Ciphertext) -> (Limbs, bool) {
         let k = self.modulus.len();
         let mut work = self.modulus.work();
-        // c R modulo p^2, from four pieces of the length of p: c_i R^i (R^(i + 2)/R^(i + 1)).
+        let ciphertext = kernel::limbs(&ciphertext.0, self.shifts.len() * k);
+        // c R modulo p^2 from four pieces below R: the sum of c_i R^(i + 2) / R.
         let mut base = Digits {
             low: Zeroizing::new(vec![0; k]),
             high: Zeroizing::new(vec![0; k]),

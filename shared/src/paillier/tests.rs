@@ -512,7 +512,8 @@ mod hostile {
     #[test]
     fn what_does_not_decrypt_fails_with_one_error() {
         let (p, q) = KEY.primes();
-        for factor in [BigUint::ZERO, p, q, public().modulus().clone()] {
+        let n = public().modulus();
+        for factor in [BigUint::ZERO, p, q, n.clone(), n * n + 2u32] {
             assert_eq!(
                 KEY.decrypt(&Ciphertext(factor)).err(),
                 Some(Error::Decryption)
@@ -590,6 +591,30 @@ mod keys {
                     "{small} divides p or (p-1)/2"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn test_keys_of_any_length_add_up() {
+        let secrets = &mut StdRng::seed_from_u64(11);
+        for bits in [256, 768, 1280] {
+            let private = PrivateKey::generate_small(secrets, bits);
+            let key = private.public_key();
+            let mut encryptor = Encryptor::new(key.clone(), 3, 0);
+            let values = vec![-5; key.slots() + 1];
+            let sent: Vec<_> = pack(key, &values)
+                .iter()
+                .map(|m| encryptor.encrypt(secrets, m))
+                .collect();
+            let bytes: Vec<_> = sent.iter().flat_map(|c| c.to_bytes(key)).collect();
+            let parsed = key.parse(&bytes, 2).unwrap();
+            let sum = key.sum(&[&parsed, &sent, &sent]).unwrap();
+            let found: Vec<_> = sum.iter().map(|c| private.decrypt(c).unwrap()).collect();
+            assert_eq!(
+                unpack(key, &found, values.len()),
+                Ok(vec![-15; values.len()]),
+                "{bits}"
+            );
         }
     }
 
