@@ -13,10 +13,8 @@ pub mod mask;
 pub mod paillier;
 pub mod seal;
 
-pub mod hyperparameters;
 pub mod job;
 pub mod message;
-pub mod model;
 pub mod party;
 pub mod query;
 pub mod table;
