@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::grammar::parse;
 pub use self::number::Number;
+pub(crate) use self::truth::compare;
 use crate::limits;
 
 /// `SELECT columns FROM relation [WHERE filter]`, and nothing else.
