@@ -69,8 +69,8 @@ pub enum Error {
         /// The relation as it was asked for.
         relation: String,
     },
-    /// The relation does more than show columns.
-    #[error("relation {relation} calls functions or reads beyond plain tables")]
+    /// The relation is a view that does more than show columns of tables.
+    #[error("relation {relation} is a view that calls functions, recurses or lacks its tables")]
     RelationRefused {
         /// The relation as it was asked for.
         relation: String,

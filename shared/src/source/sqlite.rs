@@ -133,7 +133,10 @@ fn failed(relation: &Relation, error: &rusqlite::Error) -> Error {
     let relation = relation.to_string();
     match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => Error::Slow { relation },
-        Some(ErrorCode::AuthorizationForStatementDenied) => Error::RelationRefused { relation },
+        // A function that the authorizer refuses, and a view on what is gone, are plain errors.
+        Some(ErrorCode::AuthorizationForStatementDenied | ErrorCode::Unknown) => {
+            Error::RelationRefused { relation }
+        }
         Some(code) => Error::Unreadable {
             relation,
             cause: format!("{code:?}"),
