@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::hyperparameters::Hyperparameters;
 use crate::id::{Attempt, JobId, ModelId, PartyId, Round, SessionId};
-use crate::model::Label;
 use crate::party::Parties;
 use crate::query::Query;
-use crate::table::Dropped;
+use crate::table::{Dropped, Label};
 
 /// What a job is to do. Its JSON is the job's canonical request: stored once, hashed, and carried
 /// to every party as the same bytes.

@@ -79,3 +79,14 @@ pub const DELIVERIES_MAX: u32 = 5;
 pub const INVITATION_PREFETCH: usize = 8;
 /// Sessions one worker process sits in at once.
 pub const SESSIONS_MAX: usize = 256;
+
+/// Nested parentheses, NOTs, ANDs and ORs of one query.
+pub const CONDITION_DEPTH_MAX: usize = 16;
+/// Values of one IN list.
+pub const IN_LITERALS_MAX: usize = 1000;
+/// Bytes of one constant of a query.
+pub const LITERAL_BYTES_MAX: usize = 256;
+/// `%` in one LIKE pattern.
+pub const LIKE_WILDCARDS_MAX: usize = 2;
+/// Seconds that reading one query's rows from a source may take.
+pub const SOURCE_READ_SECONDS_MAX: u64 = 120;

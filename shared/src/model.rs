@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::table::Label;
+
 /// A logistic regression. Scores a row as `sigmoid(intercept + sum_j coefficients_j x_j)`, where
 /// `x_j` is the row's value, standardised first when `standardization` is there.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -35,13 +37,4 @@ pub struct Standardization {
     pub mean: Vec<f64>,
     /// Population deviation of each attribute; 1 where the column is constant.
     pub deviation: Vec<f64>,
-}
-
-/// Which rows are positive: `column` equals `value`, as numbers when both are, else as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Label {
-    /// Column name. Where a relation lacks it, the query (`pos` or `neg`) decides.
-    pub column: String,
-    /// The positive class' value, as decimal or plain text.
-    pub value: String,
 }

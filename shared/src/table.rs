@@ -1,7 +1,16 @@
 //! One party's rows for one job, in memory: selected, joined, labelled, sorted.
 
+mod selecting;
+
+use std::cmp::Ordering;
+
+use hmac::{Hmac, KeyInit, Mac};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+pub use self::selecting::{Cell, Selecting};
+use crate::query::{Number, compare};
 
 /// The columns a job needs of every relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +23,16 @@ pub struct Needed {
     pub label: Option<String>,
 }
 
-/// What one query selected, as a source delivers it.
+/// Which rows are positive: `column` equals `value`, as numbers when both are, else as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// Column name. Where a relation lacks it, the query (`pos` or `neg`) decides.
+    pub column: String,
+    /// The positive class' value, as decimal or plain text.
+    pub value: String,
+}
+
+/// What one query selected, as a source delivers it (see [`Selecting`]).
 #[derive(Clone, Default)]
 pub struct Selection {
     /// `unique_id` of each row, as text; `None` where it is missing.
@@ -22,11 +40,12 @@ pub struct Selection {
     /// The class cell of each row as text (`None` where missing); `None` when the relation has no
     /// such column.
     pub labels: Option<Vec<Option<String>>>,
-    /// rows x attributes, row by row; NaN where a value is missing.
+    /// rows x attributes, row by row; NaN where a value is missing, else finite.
     pub values: Vec<f64>,
 }
 
 /// Rows ready for computation.
+#[derive(PartialEq)]
 pub struct Table {
     /// `unique_id` of each row, ascending (numerically when all are numbers), no repeats.
     pub ids: Vec<String>,
@@ -44,3 +63,256 @@ pub struct Dropped {
     /// Repeats of a row that is there already, equal in every column.
     pub repeated: u64,
 }
+
+/// Why rows cannot be used. Names columns, never a cell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DataError {
+    /// A needed or named column is not in the relation.
+    #[error("there is no column {column:?}")]
+    ColumnUnknown {
+        /// Its name.
+        column: String,
+    },
+    /// Several columns match, and none exactly.
+    #[error("several columns differ from {column:?} in case only")]
+    ColumnAmbiguous {
+        /// The name looked for.
+        column: String,
+    },
+    /// A needed column is in the relation, but not in the query's list.
+    #[error("the query's list of columns lacks {column:?}")]
+    ColumnNotSelected {
+        /// Its name.
+        column: String,
+    },
+    /// Two columns have one name.
+    #[error("there are two columns {column:?}")]
+    ColumnRepeated {
+        /// Their name.
+        column: String,
+    },
+    /// `pos` and `neg` are the same query, and nothing else tells the classes apart.
+    #[error("there is no column {column:?}, and `pos` and `neg` are the same query")]
+    LabelUnknown {
+        /// The label column.
+        column: String,
+    },
+    /// A cell that should be a number is none.
+    #[error("column {column:?} holds a value that is no number")]
+    NotNumeric {
+        /// Its column.
+        column: String,
+    },
+    /// A number is infinite.
+    #[error("column {column:?} holds a number that is not finite")]
+    NotFinite {
+        /// Its column.
+        column: String,
+    },
+    /// An integer that a float cannot carry.
+    #[error("column {column:?} holds an integer beyond 2^53")]
+    NotExact {
+        /// Its column.
+        column: String,
+    },
+    /// A cell is neither text nor number.
+    #[error("column {column:?} holds bytes that are neither text nor number")]
+    NotText {
+        /// Its column.
+        column: String,
+    },
+    /// One `unique_id`, two different rows.
+    #[error("two rows with one `unique_id` have different values")]
+    TwoRows,
+    /// One `unique_id`, both classes.
+    #[error("one `unique_id` is in both classes")]
+    TwoClasses,
+    /// No row is left.
+    #[error("no usable row was selected")]
+    NoRows,
+    /// More rows than allowed.
+    #[error("more than {rows_max} rows were selected")]
+    TooManyRows {
+        /// The bound.
+        rows_max: usize,
+    },
+}
+
+impl Label {
+    fn is(&self, cell: &str) -> bool {
+        compare(cell, &self.value) == Ordering::Equal
+    }
+}
+
+/// A row without anything missing.
+struct Row<'a> {
+    id: &'a str,
+    positive: bool,
+    values: &'a [f64],
+}
+
+impl Table {
+    /// The union of two selections, each row with its class. `neg` is `None` when both queries are
+    /// the same. Where a selection has the label column, its cells decide; else the query does.
+    /// Rows with anything missing and repeats of a row are left out and counted.
+    ///
+    /// # Errors
+    /// [`DataError::LabelUnknown`], [`DataError::TwoRows`], [`DataError::TwoClasses`] (also when
+    /// both queries select an id and only they tell the classes apart), [`DataError::NoRows`].
+    pub fn for_training(
+        pos: Selection,
+        neg: Option<Selection>,
+        label: &Label,
+    ) -> Result<(Table, Dropped), DataError> {
+        if neg.is_none() && pos.labels.is_none() {
+            return Err(DataError::LabelUnknown {
+                column: label.column.clone(),
+            });
+        }
+        let mut rows = Vec::with_capacity(pos.ids.len());
+        let mut dropped = Dropped::default();
+        let selections = [(Some(&pos), true), (neg.as_ref(), false)];
+        for (selection, by_query) in selections {
+            let Some(selection) = selection else {
+                continue;
+            };
+            let labels = selection.labels.as_deref();
+            let class = |row: usize| match labels {
+                Some(labels) => labels[row].as_deref().map(|cell| label.is(cell)),
+                None => Some(by_query),
+            };
+            let attributes = selection.values.len().checked_div(selection.ids.len());
+            let attributes = attributes.unwrap_or_default();
+            dropped.missing += selection.complete(attributes, &class, &mut rows);
+        }
+        Table::build(rows, true, dropped)
+    }
+
+    /// The rows of one selection, without classes.
+    ///
+    /// # Errors
+    /// [`DataError::TwoRows`], [`DataError::NoRows`].
+    pub fn for_inference(
+        selection: Selection,
+        attributes: usize,
+    ) -> Result<(Table, Dropped), DataError> {
+        let mut rows = Vec::with_capacity(selection.ids.len());
+        let missing = selection.complete(attributes, &|_| Some(false), &mut rows);
+        let dropped = Dropped {
+            missing,
+            repeated: 0,
+        };
+        Table::build(rows, false, dropped)
+    }
+
+    fn build(
+        mut rows: Vec<Row<'_>>,
+        classes: bool,
+        mut dropped: Dropped,
+    ) -> Result<(Table, Dropped), DataError> {
+        let Some(first) = rows.first() else {
+            return Err(DataError::NoRows);
+        };
+        let attributes = first.values.len();
+        sort(&mut rows);
+        let mut table = Table {
+            ids: Vec::with_capacity(rows.len()),
+            values: Array2::default((0, 0)),
+            positive: Vec::new(),
+        };
+        let mut values = Vec::with_capacity(rows.len() * attributes);
+        let mut before: Option<&Row<'_>> = None;
+        for row in &rows {
+            match before.filter(|before| before.id == row.id) {
+                Some(twin) if twin.values != row.values => return Err(DataError::TwoRows),
+                Some(twin) if twin.positive != row.positive => return Err(DataError::TwoClasses),
+                Some(_) => dropped.repeated += 1,
+                None => {
+                    table.ids.push(row.id.to_owned());
+                    values.extend_from_slice(row.values);
+                    if classes {
+                        table.positive.push(row.positive);
+                    }
+                }
+            }
+            before = Some(row);
+        }
+        table.values = Array2::from_shape_vec((table.ids.len(), attributes), values)
+            .expect("every row has the same number of values");
+        Ok((table, dropped))
+    }
+
+    /// Tells tables apart without telling what they hold: HMAC-SHA256 over the names of the
+    /// columns and, in order, each row's id, values (as IEEE 754 bits) and class. Texts are
+    /// preceded by their length, so no two tables share an encoding.
+    pub fn digest(&self, key: &[u8; 32], needed: &Needed) -> [u8; 32] {
+        let mut mac =
+            <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+        let text = |mac: &mut Hmac<Sha256>, text: &str| {
+            mac.update(&(text.len() as u64).to_le_bytes());
+            mac.update(text.as_bytes());
+        };
+        text(&mut mac, "concord table 1");
+        text(&mut mac, &needed.unique_id);
+        mac.update(&(needed.attributes.len() as u64).to_le_bytes());
+        for attribute in &needed.attributes {
+            text(&mut mac, attribute);
+        }
+        mac.update(&[u8::from(needed.label.is_some())]);
+        text(&mut mac, needed.label.as_deref().unwrap_or_default());
+        mac.update(&(self.ids.len() as u64).to_le_bytes());
+        mac.update(&[u8::from(!self.positive.is_empty())]);
+        let mut encoded = Vec::new();
+        for (row, (id, values)) in self.ids.iter().zip(self.values.rows()).enumerate() {
+            text(&mut mac, id);
+            encoded.clear();
+            for value in values {
+                encoded.extend_from_slice(&value.to_bits().to_le_bytes());
+            }
+            encoded.extend(self.positive.get(row).map(|class| u8::from(*class)));
+            mac.update(&encoded);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl Selection {
+    /// Adds the rows that lack nothing, and counts the others.
+    fn complete<'a>(
+        &'a self,
+        attributes: usize,
+        class: &dyn Fn(usize) -> Option<bool>,
+        rows: &mut Vec<Row<'a>>,
+    ) -> u64 {
+        let mut missing = 0;
+        for (index, id) in self.ids.iter().enumerate() {
+            let values = &self.values[index * attributes..][..attributes];
+            match (id, class(index)) {
+                (Some(id), Some(positive)) if !values.iter().any(|value| value.is_nan()) => {
+                    rows.push(Row {
+                        id,
+                        positive,
+                        values,
+                    });
+                }
+                _ => missing += 1,
+            }
+        }
+        missing
+    }
+}
+
+/// By id: as numbers when all are (equal ones such as 7 and 07 as text), else as text.
+fn sort(rows: &mut [Row<'_>]) {
+    if rows.iter().all(|row| Number::parse(row.id).is_some()) {
+        rows.sort_by(|left, right| {
+            let numbers = Number::parse(left.id).cmp(&Number::parse(right.id));
+            numbers.then_with(|| left.id.cmp(right.id))
+        });
+    } else {
+        rows.sort_by(|left, right| left.id.cmp(right.id));
+    }
+}
+
+#[cfg(test)]
+mod tests;
