@@ -13,7 +13,7 @@ use crate::table::{Dropped, Label};
 /// What a job is to do. Its JSON is the job's canonical request: stored once, hashed, and carried
 /// to every party as the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Spec {
     /// Train one model over the rows of several parties.
     Train(TrainSpec),

@@ -1,1 +1,293 @@
-//! (to come)
+//! A party's seat in a job: joining, keys, the fence, repeats, silence, the end. Pure.
+//!
+//! ```text
+//! guest                         host                          arbiter (Paillier only)
+//!   Offer  ---------------------> reads its rows --------------> |
+//!   <------------------- Accept                <--------- Accept
+//!   Begin  ---------------------> checks every key -----------> |
+//!   <------------------- Ready                 <--------- Ready
+//!   Step (asks)  ---------------> Step (contributes) ---------> Step (sum) --> guest
+//!   Leave  ---------------------> gone           ---------------> gone
+//! ```
+//!
+//! Every message may be lost, repeated or late. The guest repeats what is unanswered, with the same
+//! bytes; whoever gets a repeat repeats what it sent last. Whatever is of another (attempt, session)
+//! is dropped before anything is computed. A party that cannot go on says `Refuse` with a reason to
+//! the guest, and the guest ends the attempt. A shell hands in rows, keys, time and randomness.
+
+mod claim;
+mod correspondence;
+mod guest;
+mod member;
+mod scoring;
+mod setup;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::CryptoRng;
+
+pub use claim::Claim;
+pub use correspondence::{Kind, fence_of};
+pub use guest::Guest;
+pub use member::Member;
+pub use scoring::Scoring;
+
+use crate::federated;
+use crate::id::PartyId;
+use crate::job::{Cohort, Fence, Reason, ReasonCode};
+use crate::message::{EventBody, Grant, Progress};
+use crate::model::Model;
+use crate::paillier::{self, PrivateKey, PublicKey};
+use crate::query::Query;
+use crate::seal::{self, Header, Identity, PublicIdentity};
+use crate::table::{Dropped, Label, Needed, Table};
+
+/// The public identity of every party, pinned out of band; the platform cannot change it.
+pub type Directory = BTreeMap<PartyId, PublicIdentity>;
+
+/// Who sits, with what is the same in all its sessions.
+#[derive(Clone)]
+pub struct Seat {
+    /// The party.
+    pub party: PartyId,
+    /// Its long-term keys.
+    pub identity: Arc<Identity>,
+    /// Everybody's public keys.
+    pub directory: Arc<Directory>,
+    /// What its entry allows.
+    pub permits: Permits,
+    /// The queue of the process it sits in.
+    pub address: String,
+    /// Reads a received modulus; a simulation hands in one that takes small keys.
+    pub read_key: fn(&[u8]) -> Result<PublicKey, paillier::Error>,
+}
+
+/// What a party's entry allows beside the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permits {
+    /// Contributions without protection.
+    pub unencrypted: bool,
+    /// Training with one other data party, where each learns the other's part of every sum.
+    pub two_party: bool,
+}
+
+/// One party's rows for one job, as the shell read them.
+pub struct Rows {
+    /// The rows.
+    pub table: Table,
+    /// What was left out.
+    pub dropped: Dropped,
+    /// Keyed digest of the rows and columns used.
+    pub digest: Vec<u8>,
+    /// How long reading took: a measure of how long a round may take.
+    pub took: Duration,
+}
+
+/// What a session is told.
+pub enum Input {
+    /// The platform's yes to a claim.
+    Granted(Box<Grant>),
+    /// A sealed envelope.
+    Envelope(Vec<u8>),
+    /// The rows that [`Effect::Load`] asked for.
+    Loaded(Result<Box<Rows>, Reason>),
+    /// The key that [`Effect::MakeKey`] asked for.
+    Key(Box<PrivateKey>),
+    /// A message came back: its queue is gone, and with it the process behind it.
+    Returned {
+        /// The queue.
+        queue: String,
+    },
+    /// The platform says that the job ended or went on without this session.
+    Ended,
+}
+
+/// What a session wants done.
+#[derive(Clone)]
+pub enum Effect {
+    /// A sealed envelope for a session's queue.
+    Send {
+        /// The queue.
+        queue: String,
+        /// The envelope.
+        envelope: Vec<u8>,
+    },
+    /// A sealed offer for a role's queue; worthless once the next repeat is due.
+    Invite {
+        /// The queue.
+        queue: String,
+        /// The envelope.
+        envelope: Vec<u8>,
+        /// When it is worthless.
+        expires: Duration,
+    },
+    /// An event for the status aggregator.
+    Report(EventBody),
+    /// Read this party's rows; answer with [`Input::Loaded`].
+    Load(Box<Reading>),
+    /// Make a Paillier key of so many bits in the background; answer with [`Input::Key`].
+    MakeKey(u32),
+    /// The session is over.
+    Close,
+}
+
+/// What a shell is asked to read from the party's source.
+#[derive(Clone)]
+pub enum Reading {
+    /// Labelled rows.
+    Training {
+        /// Which rows.
+        cohort: Cohort,
+        /// Which columns.
+        needed: Needed,
+        /// Which of them are positive.
+        label: Label,
+    },
+    /// Rows to score.
+    Scoring {
+        /// Which rows.
+        query: Query,
+        /// Which columns.
+        needed: Needed,
+    },
+}
+
+/// What a beat says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// Where training stands.
+    pub progress: Progress,
+    /// Parties that have kept it waiting for longer than usual.
+    pub waiting: Vec<PartyId>,
+}
+
+/// One party's seat in one attempt at a job. `now` is monotonic time since any fixed moment.
+pub enum Session {
+    /// Not a seat yet: a wish for one.
+    Claim(Box<Claim>),
+    /// The guest's in a training.
+    Guest(Box<Guest>),
+    /// A host's or the arbiter's in a training.
+    Member(Box<Member>),
+    /// The only one in an inference.
+    Scoring(Box<Scoring>),
+}
+
+impl Session {
+    /// Asks for a job that the seat's party was invited to.
+    pub fn claim(now: Duration, seat: Seat, fence: Fence) -> (Session, Vec<Effect>) {
+        let (claim, effects) = Claim::new(now, seat, fence);
+        (Session::Claim(Box::new(claim)), effects)
+    }
+
+    /// Takes the seat that a guest's offer asks for.
+    ///
+    /// # Errors
+    /// What to do about an offer that can't be taken: nothing, or refuse it.
+    pub fn join(
+        secrets: &mut dyn CryptoRng,
+        now: Duration,
+        seat: &Seat,
+        fence: Fence,
+        offer: &[u8],
+    ) -> Result<(Session, Vec<Effect>), Vec<Effect>> {
+        Member::join(secrets, now, seat, fence, offer)
+            .map(|(member, effects)| (Session::Member(Box::new(member)), effects))
+            .map_err(|refusal| refusal.into_iter().collect())
+    }
+
+    /// Takes an input.
+    pub fn handle(
+        &mut self,
+        secrets: &mut dyn CryptoRng,
+        now: Duration,
+        input: Input,
+    ) -> Vec<Effect> {
+        match (self, input) {
+            (Session::Guest(guest), input) => guest.handle(secrets, now, input),
+            (Session::Member(member), input) => member.handle(secrets, now, input),
+            (Session::Claim(_) | Session::Scoring(_), Input::Ended) => vec![Effect::Close],
+            (Session::Scoring(scoring), Input::Loaded(rows)) => scoring.loaded(rows),
+            (this @ Session::Claim(_), Input::Granted(grant)) => {
+                let Session::Claim(claim) = this else {
+                    return Vec::new();
+                };
+                let (seated, effects) = claim.granted(secrets, now, *grant);
+                if let Some(session) = seated {
+                    *this = session;
+                }
+                effects
+            }
+            (Session::Claim(_) | Session::Scoring(_), _) => Vec::new(),
+        }
+    }
+
+    /// Lets time pass: repeats, silence limits, the end of idle sessions.
+    pub fn tick(&mut self, secrets: &mut dyn CryptoRng, now: Duration) -> Vec<Effect> {
+        match self {
+            Session::Claim(claim) => claim.tick(now),
+            Session::Guest(guest) => guest.tick(secrets, now),
+            Session::Member(member) => member.tick(now),
+            Session::Scoring(scoring) => scoring.tick(now),
+        }
+    }
+
+    /// Does one piece of work that nobody else waits for; `None` when there is none.
+    pub fn idle(&mut self, secrets: &mut dyn CryptoRng, now: Duration) -> Option<Vec<Effect>> {
+        match self {
+            Session::Guest(guest) => guest.idle(secrets, now),
+            Session::Member(member) => member.idle(secrets),
+            Session::Claim(_) | Session::Scoring(_) => None,
+        }
+    }
+
+    /// What the beat says; `None` for those that don't beat.
+    pub fn standing(&self, now: Duration) -> Option<Standing> {
+        match self {
+            Session::Guest(guest) => Some(guest.standing(now)),
+            Session::Scoring(scoring) => Some(scoring.standing()),
+            Session::Claim(_) | Session::Member(_) => None,
+        }
+    }
+}
+
+/// A participant's fault as a reason in the report.
+fn reason(party: PartyId, error: &federated::Error) -> Reason {
+    Reason {
+        code: error.code(),
+        text: error.to_string(),
+        party: Some(party),
+    }
+}
+
+/// A sentence about a party as a reason in the report.
+fn because(code: ReasonCode, party: PartyId, text: impl Into<String>) -> Reason {
+    Reason {
+        code,
+        text: text.into(),
+        party: Some(party),
+    }
+}
+
+/// Opens a model that a guest sealed to this party.
+///
+/// # Errors
+/// When it is not of a party that the directory knows, was changed, or is for somebody else.
+pub fn open_model(
+    identity: &Identity,
+    directory: &Directory,
+    party: PartyId,
+    sealed: &[u8],
+) -> Result<Model, seal::Error> {
+    let header: Header = seal::peek(sealed)?;
+    if header.kind != Kind::ModelPart as u8 || header.to != party {
+        return Err(seal::Error::Header);
+    }
+    let writer = directory
+        .get(&header.from)
+        .ok_or(seal::Error::Signature { from: header.from })?;
+    let bytes = seal::open(sealed, writer, identity.sealing(), &header)?;
+    crate::message::decode(&bytes).map_err(|_| seal::Error::Sealed)
+}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, Serializable};
@@ -107,10 +107,15 @@ impl Identity {
         &self.sealing
     }
 
-    /// The HMAC key of this party's digests of its own rows: the party recognises equal rows, and
-    /// nobody else can test a guess.
+    /// The HMAC key of this party's digests of its own rows: equal rows are recognised by the party,
+    /// and nobody else can test a guess.
     pub fn digest_key(&self) -> Zeroizing<[u8; 32]> {
         self.derive(None, &[b"concord/v1 digest"])
+    }
+
+    /// Signs a statement that stands for itself, outside of any envelope.
+    pub fn attest(&self, statement: &[u8]) -> [u8; 64] {
+        self.sign(&attested(statement))
     }
 
     /// Ed25519 (RFC 8032).
@@ -138,6 +143,14 @@ pub struct PublicIdentity {
 }
 
 impl PublicIdentity {
+    /// Whether this party signed the statement with [`Identity::attest`].
+    pub fn attested(&self, statement: &[u8], signature: &[u8; 64]) -> bool {
+        VerifyingKey::from_bytes(&self.signing).is_ok_and(|key| {
+            key.verify_strict(&attested(statement), &Signature::from_bytes(signature))
+                .is_ok()
+        })
+    }
+
     /// For people to compare: eight groups of five digits, 132 bits of a hash of both keys.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
@@ -156,4 +169,9 @@ impl fmt::Debug for PublicIdentity {
         let fingerprint = self.fingerprint();
         write!(f, "PublicIdentity({} ..)", &fingerprint[..11])
     }
+}
+
+/// What is signed for a statement: labelled, so that it is never an envelope.
+fn attested(statement: &[u8]) -> Vec<u8> {
+    [b"concord/v1 statement", statement].concat()
 }

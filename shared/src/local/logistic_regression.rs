@@ -1,0 +1,216 @@
+//! Binary logistic regression on one table: row-exact sums, descent, scores.
+//!
+//! A *row-exact* sum rounds each row's term once to a multiple of 2^-40 and adds integers, so it
+//! does not depend on the order of rows, on who holds them, or on how many threads add them. Every
+//! floating-point operation here is plain IEEE 754 in a fixed order, with `libm` for exp and log,
+//! so that every machine gets the same bits.
+//!
+//! Weights are `columns + 1` numbers: coefficients, then the intercept (0 in a model without one).
+
+mod descent;
+mod pooled;
+
+use ndarray::{Array2, ArrayView1, ArrayView2};
+
+pub use descent::{Descent, Stop};
+pub use pooled::fit;
+pub(crate) use pooled::model;
+
+use crate::draw::{self, Draw};
+use crate::fixed_point::{self, RangeError};
+use crate::limits::FRACTION_BITS;
+use crate::model::{Model, Standardization};
+
+/// Sums over some rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GradientSum {
+    /// `columns + 1` sums of `(p - y) x_j`, intercept last; unscaled by row count; 2^-40.
+    pub gradient: Vec<i128>,
+    /// Rows summed.
+    pub rows: i128,
+}
+
+/// The logistic function, in the branch that does not overflow.
+pub fn sigmoid(z: f64) -> f64 {
+    if z >= 0.0 {
+        1.0 / (1.0 + libm::exp(-z))
+    } else {
+        let e = libm::exp(z);
+        e / (1.0 + e)
+    }
+}
+
+/// `log(1 + exp(z))`, without overflow.
+fn softplus(z: f64) -> f64 {
+    z.max(0.0) + libm::log1p(libm::exp(-z.abs()))
+}
+
+/// `w . x + b`, added in ascending order of the columns.
+fn linear(row: ArrayView1<'_, f64>, weights: &[f64]) -> f64 {
+    let mut z = weights[row.len()];
+    for (w, x) in weights.iter().zip(row) {
+        z += w * x;
+    }
+    z
+}
+
+/// Sums the gradient of the log loss over the rows for which `within` is true.
+///
+/// # Errors
+/// When a term is not finite or leaves the range of a slot.
+pub fn gradient_sum(
+    values: ArrayView2<'_, f64>,
+    positive: &[bool],
+    weights: &[f64],
+    within: impl Fn(usize) -> bool,
+) -> Result<GradientSum, RangeError> {
+    let columns = values.ncols();
+    let mut sum = GradientSum {
+        gradient: vec![0; columns + 1],
+        rows: 0,
+    };
+    for (index, row) in values.rows().into_iter().enumerate() {
+        if !within(index) {
+            continue;
+        }
+        let error = sigmoid(linear(row, weights)) - f64::from(positive[index]);
+        for (term, x) in sum.gradient.iter_mut().zip(row) {
+            *term += fixed_point::encode(error * x, FRACTION_BITS)?;
+        }
+        sum.gradient[columns] += fixed_point::encode(error, FRACTION_BITS)?;
+        sum.rows += 1;
+    }
+    Ok(sum)
+}
+
+/// Sums the log loss over all rows; 2^-40.
+///
+/// # Errors
+/// As [`gradient_sum`].
+pub fn loss_sum(
+    values: ArrayView2<'_, f64>,
+    positive: &[bool],
+    weights: &[f64],
+) -> Result<i128, RangeError> {
+    let mut sum = 0;
+    for (row, &positive) in values.rows().into_iter().zip(positive) {
+        let z = linear(row, weights);
+        sum += fixed_point::encode(softplus(if positive { -z } else { z }), FRACTION_BITS)?;
+    }
+    Ok(sum)
+}
+
+/// Sums each column; 2^-40.
+///
+/// # Errors
+/// When a value leaves the range of a slot.
+pub fn column_sums(values: ArrayView2<'_, f64>) -> Result<Vec<i128>, RangeError> {
+    let mut sums = vec![0; values.ncols()];
+    for row in values.rows() {
+        for (sum, &x) in sums.iter_mut().zip(row) {
+            *sum += fixed_point::encode(x, FRACTION_BITS)?;
+        }
+    }
+    Ok(sums)
+}
+
+/// Sums each column's squared deviation from `mean`, in two limbs: all high limbs, then all low
+/// ones (see [`fixed_point::square_limbs`]).
+///
+/// # Errors
+/// When a square leaves the range of its limbs.
+pub fn square_sums(values: ArrayView2<'_, f64>, mean: &[f64]) -> Result<Vec<i128>, RangeError> {
+    let columns = values.ncols();
+    let mut sums = vec![0; 2 * columns];
+    for row in values.rows() {
+        for (column, &x) in row.iter().enumerate() {
+            let (high, low) = fixed_point::square_limbs(x - mean[column])?;
+            sums[column] += high;
+            sums[columns + column] += low;
+        }
+    }
+    Ok(sums)
+}
+
+/// The means that column sums over `rows` rows say.
+pub fn means(sums: &[i128], rows: i128) -> Vec<f64> {
+    sums.iter()
+        .map(|&sum| fixed_point::decode(sum, FRACTION_BITS) / rows as f64)
+        .collect()
+}
+
+/// The population deviations that squared sums (high limbs, then low ones) over `rows` rows say;
+/// 1 for a constant column.
+pub fn deviations(limbs: &[i128], rows: i128) -> Vec<f64> {
+    let (high, low) = limbs.split_at(limbs.len() / 2);
+    high.iter()
+        .zip(low)
+        .map(|(&high, &low)| {
+            let deviation = libm::sqrt(fixed_point::from_square_limbs(high, low) / rows as f64);
+            if deviation == 0.0 { 1.0 } else { deviation }
+        })
+        .collect()
+}
+
+/// Centres and scales every column in place.
+pub fn standardize(values: &mut Array2<f64>, by: &Standardization) {
+    for mut row in values.rows_mut() {
+        for (column, x) in row.iter_mut().enumerate() {
+            *x = (*x - by.mean[column]) / by.deviation[column];
+        }
+    }
+}
+
+/// Which mini-batch each row is in: a keyed hash of its name, so that a batch does not depend on
+/// who holds a row or in which order.
+pub struct Batches {
+    count: u32,
+    of_row: Vec<u32>,
+}
+
+impl Batches {
+    /// Deals rows, named by `ids`, to `count` batches.
+    pub fn new(shape: &[u8], ids: &[String], count: u32) -> Self {
+        let of_row = if count == 1 {
+            Vec::new()
+        } else {
+            let key = Draw::new(shape, "batches").key();
+            ids.iter().map(|id| draw::batch(&key, id, count)).collect()
+        };
+        Batches { count, of_row }
+    }
+
+    /// Number of batches.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Whether a row is in a batch.
+    pub fn contains(&self, batch: u32, row: usize) -> bool {
+        self.count == 1 || self.of_row[row] == batch
+    }
+
+    /// How many batches of about `batch_rows` rows there are in `rows` rows.
+    pub fn count_for(rows: i128, batch_rows: Option<u64>) -> u32 {
+        match batch_rows {
+            Some(size) if i128::from(size) < rows => {
+                (rows as f64 / size as f64).round_ties_even().max(1.0) as u32
+            }
+            _ => 1,
+        }
+    }
+}
+
+/// The probability that a row is of the positive class.
+///
+/// `row` holds the model's attributes in its order, in the data's own units.
+pub fn score(model: &Model, row: ArrayView1<'_, f64>) -> f64 {
+    let mut z = model.intercept;
+    for (column, (&w, &x)) in model.coefficients.iter().zip(row).enumerate() {
+        z += w * match &model.standardization {
+            Some(by) => (x - by.mean[column]) / by.deviation[column],
+            None => x,
+        };
+    }
+    sigmoid(z)
+}

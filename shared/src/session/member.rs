@@ -1,0 +1,346 @@
+//! A host's or the arbiter's session: invited by an offer, led by the guest, gone when it leaves
+//! or falls silent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::correspondence::{Correspondence, Kind, Received};
+use super::setup::{self, Accept, Begin, Counted, Join, Offer};
+use super::{Effect, Input, Rows, Seat, because, reason};
+use crate::federated::round;
+use crate::federated::secure_sum::{Contributor, Protector};
+use crate::federated::{self, Output, Participant};
+use crate::id::{PartyId, Round};
+use crate::job::{Fence, Protection, Reason, ReasonCode, TrainSpec};
+use crate::limits::SESSION_IDLE_SECONDS_MAX;
+use crate::mask::{MaskSecret, TagKey};
+use crate::message;
+use crate::paillier::{Encryptor, PublicKey};
+use crate::seal::{self, SealPublic};
+
+/// A host's or the arbiter's side of one session.
+pub struct Member {
+    letters: Correspondence,
+    guest: Join,
+    spec: Arc<TrainSpec>,
+    own: Join,
+    mask: MaskSecret,
+    /// The party's digest of its rows in an earlier attempt.
+    digest: Option<Vec<u8>>,
+    rows: Option<Box<Rows>>,
+    participant: Option<Box<dyn Participant>>,
+    addresses: BTreeMap<PartyId, (String, SealPublic)>,
+    /// What was sent last, with the same bytes for every repeat.
+    latest: Vec<Effect>,
+    heard: Duration,
+}
+
+impl Member {
+    /// Takes a seat that an offer asks for, and reads what it needs.
+    ///
+    /// # Errors
+    /// `None` when the offer is not genuine; a refusal to send when the party can't take part.
+    pub(super) fn join(
+        secrets: &mut dyn CryptoRng,
+        now: Duration,
+        seat: &Seat,
+        fence: Fence,
+        envelope: &[u8],
+    ) -> Result<(Member, Vec<Effect>), Option<Effect>> {
+        let mut letters = Correspondence::new(secrets, seat.clone(), fence);
+        let Ok(Received::New {
+            kind: Kind::Offer,
+            from,
+            body,
+            ..
+        }) = letters.read(envelope)
+        else {
+            return Err(None);
+        };
+        let Ok(Offer {
+            spec: bytes,
+            guest,
+            digest,
+        }) = message::decode(&body)
+        else {
+            return Err(None);
+        };
+        let spec_hash = setup::hash(&bytes);
+        if guest.party != from || !guest.is_genuine(&seat.directory, &fence, &spec_hash) {
+            return Err(None);
+        }
+        let refuse = |secrets: &mut dyn CryptoRng, letters: &Correspondence, reason: Reason| {
+            let envelope = letters.write(secrets, Kind::Refuse, from, &guest.sealing, &reason);
+            let queue = guest.address.clone();
+            Err(envelope
+                .ok()
+                .map(|envelope| Effect::Send { queue, envelope }))
+        };
+        let spec = match setup::vet(seat, from, &bytes) {
+            Ok(spec) => Arc::new(spec),
+            Err(reason) => return refuse(secrets, &letters, reason),
+        };
+        let mask = MaskSecret::generate(secrets);
+        let own = Join::sign(seat, &fence, spec_hash, mask.public(), letters.sealing());
+        let mut member = Member {
+            letters,
+            guest,
+            spec: Arc::clone(&spec),
+            own,
+            mask,
+            digest,
+            rows: None,
+            participant: None,
+            addresses: BTreeMap::new(),
+            latest: Vec::new(),
+            heard: now,
+        };
+        let effects = if member.is_arbiter() {
+            member.accept(secrets, None)
+        } else {
+            vec![Effect::Load(Box::new(setup::reading(&spec, seat.party)))]
+        };
+        Ok((member, effects))
+    }
+
+    fn is_arbiter(&self) -> bool {
+        self.letters.seat.party == PartyId::ARBITER
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        secrets: &mut dyn CryptoRng,
+        now: Duration,
+        input: Input,
+    ) -> Vec<Effect> {
+        match input {
+            Input::Envelope(envelope) => match self.letters.read(&envelope) {
+                Ok(Received::New {
+                    kind,
+                    from,
+                    round,
+                    body,
+                }) => {
+                    self.heard = now;
+                    self.act(secrets, kind, (from, round), &body)
+                }
+                Ok(Received::Repeat) => {
+                    self.heard = now;
+                    self.repeat()
+                }
+                Ok(Received::Nothing) => Vec::new(),
+                Err(reason) => self.refuse(secrets, &reason),
+            },
+            Input::Loaded(Ok(rows)) => self.loaded(secrets, rows),
+            Input::Loaded(Err(reason)) => self.refuse(secrets, &reason),
+            // A peer's process died; the guest notices too, and it decides.
+            Input::Returned { .. } | Input::Key(_) | Input::Granted(_) => Vec::new(),
+            Input::Ended => vec![Effect::Close],
+        }
+    }
+
+    fn loaded(&mut self, secrets: &mut dyn CryptoRng, rows: Box<Rows>) -> Vec<Effect> {
+        let me = self.letters.seat.party;
+        if self
+            .digest
+            .as_ref()
+            .is_some_and(|digest| *digest != rows.digest)
+        {
+            let text = format!("the rows of party {me} changed since this job began");
+            return self.refuse(secrets, &because(ReasonCode::DataChanged, me, text));
+        }
+        let counted = Counted {
+            rows: rows.table.ids.len() as u64,
+            dropped: rows.dropped,
+            digest: rows.digest.clone(),
+            took: rows.took,
+        };
+        self.rows = Some(rows);
+        self.accept(secrets, Some(counted))
+    }
+
+    fn accept(&mut self, secrets: &mut dyn CryptoRng, rows: Option<Counted>) -> Vec<Effect> {
+        let accept = Accept {
+            join: self.own.clone(),
+            rows,
+        };
+        self.answer(secrets, Kind::Accept, &accept)
+    }
+
+    fn act(
+        &mut self,
+        secrets: &mut dyn CryptoRng,
+        kind: Kind,
+        (from, round): (PartyId, Round),
+        body: &[u8],
+    ) -> Vec<Effect> {
+        match kind {
+            Kind::Begin if from == self.guest.party => match self.begin(body) {
+                Ok(()) => self.answer(secrets, Kind::Ready, &()),
+                Err(reason) => self.refuse(secrets, &reason),
+            },
+            Kind::Step => {
+                let Some(participant) = &mut self.participant else {
+                    return Vec::new();
+                };
+                match participant.receive(secrets, from, round, body) {
+                    Ok(outputs) => self.emit(secrets, outputs),
+                    Err(error) => {
+                        let reason = reason(self.letters.seat.party, &error);
+                        self.refuse(secrets, &reason)
+                    }
+                }
+            }
+            Kind::Leave if from == self.guest.party => vec![Effect::Close],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Checks everybody's keys and becomes a participant.
+    fn begin(&mut self, body: &[u8]) -> Result<(), Reason> {
+        let seat = &self.letters.seat;
+        let fault = |text: &str| because(ReasonCode::Protocol, seat.party, text);
+        let begin: Result<Begin, _> = message::decode(body);
+        let begin = begin.map_err(|_| fault("the guest's list of parties cannot be read"))?;
+        setup::check_joins(
+            seat,
+            &self.letters.fence,
+            &self.spec,
+            &self.own,
+            &begin.joins,
+        )?;
+        let key = match (self.spec.protection, &begin.modulus) {
+            (Protection::Paillier { key_bits }, Some(modulus)) => {
+                let key = (seat.read_key)(modulus);
+                let key = key.map_err(|_| fault("the guest's Paillier modulus is malformed"))?;
+                if key.key_bits() != key_bits {
+                    return Err(fault("the guest's Paillier modulus has another length"));
+                }
+                Some(key)
+            }
+            (Protection::SecAgg | Protection::None, None) => None,
+            _ => return Err(fault("there is a Paillier modulus too many or too few")),
+        };
+        self.addresses = setup::addresses(&begin.joins);
+        self.participant = Some(match (key, begin.tag_key, self.rows.take()) {
+            (Some(key), None, None) => {
+                let parties = self.spec.parties.ascending();
+                Box::new(round::Arbiter::new(self.guest.party, parties, key))
+            }
+            (key, Some(tag_key), Some(rows)) => {
+                let tag_key = TagKey::from_bytes(tag_key);
+                let fence = &self.letters.fence;
+                let (joins, mask) = (&begin.joins, &self.mask);
+                let agreement = setup::agree(seat, fence, joins, mask, key.as_ref(), tag_key)?;
+                let contributor = Contributor::new(agreement, protector(&self.spec, key));
+                let answer = federated::answer(&self.spec, rows.table);
+                Box::new(round::Host::new(self.guest.party, contributor, answer))
+            }
+            _ => return Err(fault("it was given another role than it has")),
+        });
+        Ok(())
+    }
+
+    fn emit(&mut self, secrets: &mut dyn CryptoRng, outputs: Vec<Output>) -> Vec<Effect> {
+        let mut sent = Vec::new();
+        for output in outputs {
+            // Only a guest has anything else to say.
+            let Output::Send { to, round, step } = output else {
+                continue;
+            };
+            let Some((queue, key)) = self.addresses.get(&to) else {
+                continue;
+            };
+            let step = Zeroizing::new(step);
+            match self
+                .letters
+                .write_bytes(secrets, Kind::Step, round, (to, key), &step)
+            {
+                Ok(envelope) => sent.push(Effect::Send {
+                    queue: queue.clone(),
+                    envelope,
+                }),
+                Err(error) => return self.unwritable(secrets, &error),
+            }
+        }
+        if !sent.is_empty() {
+            self.latest = sent;
+            return self.repeat();
+        }
+        Vec::new()
+    }
+
+    fn answer<T: serde::Serialize>(
+        &mut self,
+        secrets: &mut dyn CryptoRng,
+        kind: Kind,
+        body: &T,
+    ) -> Vec<Effect> {
+        let (to, key) = (self.guest.party, &self.guest.sealing);
+        match self.letters.write(secrets, kind, to, key, body) {
+            Ok(envelope) => {
+                self.latest = vec![Effect::Send {
+                    queue: self.guest.address.clone(),
+                    envelope,
+                }];
+                self.repeat()
+            }
+            Err(_) => vec![Effect::Close],
+        }
+    }
+
+    /// Sends what was sent last once more.
+    fn repeat(&self) -> Vec<Effect> {
+        self.latest.clone()
+    }
+
+    fn unwritable(&mut self, secrets: &mut dyn CryptoRng, error: &seal::Error) -> Vec<Effect> {
+        let me = self.letters.seat.party;
+        self.refuse(
+            secrets,
+            &because(ReasonCode::Protocol, me, error.to_string()),
+        )
+    }
+
+    /// Says why it cannot go on; the seat stays until the guest leaves, to say it again.
+    fn refuse(&mut self, secrets: &mut dyn CryptoRng, reason: &Reason) -> Vec<Effect> {
+        self.participant = None;
+        self.answer(secrets, Kind::Refuse, reason)
+    }
+
+    pub(super) fn tick(&self, now: Duration) -> Vec<Effect> {
+        let silent = now.saturating_sub(self.heard);
+        if silent > Duration::from_secs(SESSION_IDLE_SECONDS_MAX) {
+            return vec![Effect::Close];
+        }
+        Vec::new()
+    }
+
+    pub(super) fn idle(&mut self, secrets: &mut dyn CryptoRng) -> Option<Vec<Effect>> {
+        match self.participant.as_mut()?.idle(secrets) {
+            Ok(outputs) => Some(self.emit(secrets, outputs?)),
+            Err(error) => {
+                let reason = reason(self.letters.seat.party, &error);
+                Some(self.refuse(secrets, &reason))
+            }
+        }
+    }
+}
+
+/// A data party's protector for a job.
+pub(super) fn protector(spec: &TrainSpec, key: Option<PublicKey>) -> Protector {
+    match (spec.protection, key) {
+        (Protection::Paillier { .. }, Some(key)) => {
+            let each = key.ciphertexts_for(spec.attributes.len() + 5);
+            let all = each as u64 * u64::from(spec.hyperparameters.iterations_max);
+            let encryptor = Box::new(Encryptor::new(key.clone(), all, 2 * each));
+            Protector::Paillier { key, encryptor }
+        }
+        (Protection::None, _) => Protector::None,
+        (Protection::SecAgg | Protection::Paillier { .. }, _) => Protector::SecAgg,
+    }
+}

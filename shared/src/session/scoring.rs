@@ -1,0 +1,136 @@
+//! An inference: one party reads its own rows, scores them with its own copy of the model, and
+//! releases the scores.
+
+use std::time::Duration;
+
+use super::guest::Repeat;
+use super::{Effect, Reading, Rows, Seat, Standing, because, open_model};
+use crate::job::{InferSpec, Phase, Reason, ReasonCode};
+use crate::limits::SCORED_ROWS_MAX;
+use crate::local::logistic_regression;
+use crate::message::{EventBody, Grant, Outcome, Progress, Score};
+use crate::model::Model;
+use crate::table::Needed;
+
+/// Decimals of a released score.
+const SCORE_SCALE: f64 = 1e4;
+
+/// One party's session for one inference.
+pub struct Scoring {
+    seat: Seat,
+    model: Model,
+    repeat: Repeat,
+    /// What the platform has not confirmed yet.
+    said: Option<EventBody>,
+}
+
+impl Scoring {
+    pub(super) fn new(
+        now: Duration,
+        seat: &Seat,
+        grant: &Grant,
+        spec: InferSpec,
+    ) -> Result<(Scoring, Vec<Effect>), Reason> {
+        let me = seat.party;
+        let sealed = grant.model.as_deref().unwrap_or_default();
+        let model = open_model(&seat.identity, &seat.directory, me, sealed).map_err(|_| {
+            let text = format!("party {me} has no model {} that it can open", spec.model.0);
+            because(ReasonCode::ModelMissing, me, text)
+        })?;
+        if spec.party != me {
+            let text = "the request is for another party";
+            return Err(because(ReasonCode::RequestRefused, me, text));
+        }
+        let needed = Needed {
+            unique_id: model.unique_id.clone(),
+            attributes: model.attributes.clone(),
+            label: None,
+        };
+        let scoring = Scoring {
+            seat: seat.clone(),
+            model,
+            repeat: Repeat::from(now),
+            said: None,
+        };
+        let reading = Reading::Scoring {
+            query: spec.query,
+            needed,
+        };
+        Ok((scoring, vec![Effect::Load(Box::new(reading))]))
+    }
+
+    pub(super) fn loaded(&mut self, rows: Result<Box<Rows>, Reason>) -> Vec<Effect> {
+        let me = self.seat.party;
+        let counted = rows.and_then(|rows| {
+            let count = rows.table.ids.len();
+            if count <= SCORED_ROWS_MAX {
+                return Ok(rows);
+            }
+            let text = format!("{count} rows are more than the {SCORED_ROWS_MAX} of one inference");
+            Err(because(ReasonCode::TooManyRows, me, text))
+        });
+        match counted {
+            Ok(rows) => {
+                let dropped = rows.dropped;
+                let started = EventBody::Started {
+                    rows: [(me, rows.table.ids.len() as u64)].into(),
+                    dropped: [(me, dropped)].into(),
+                    digests: [(me, rows.digest.clone())].into(),
+                    privacy: None,
+                };
+                let outcome = Outcome::Scores(self.scores(&rows));
+                let mut effects = vec![Effect::Report(started)];
+                effects.extend(self.say(EventBody::Finished {
+                    progress: progress(),
+                    outcome,
+                }));
+                effects
+            }
+            Err(reason) => self.say(EventBody::Failed { reason }),
+        }
+    }
+
+    fn scores(&self, rows: &Rows) -> Vec<Score> {
+        let table = &rows.table;
+        let score = |(id, row): (&String, _)| {
+            let probability = logistic_regression::score(&self.model, row);
+            let label = (probability * SCORE_SCALE).round_ties_even() / SCORE_SCALE;
+            Score {
+                unique_id: id.clone(),
+                label,
+            }
+        };
+        table
+            .ids
+            .iter()
+            .zip(table.values.rows())
+            .map(score)
+            .collect()
+    }
+
+    fn say(&mut self, event: EventBody) -> Vec<Effect> {
+        self.said = Some(event.clone());
+        vec![Effect::Report(event)]
+    }
+
+    pub(super) fn tick(&mut self, now: Duration) -> Vec<Effect> {
+        match &self.said {
+            Some(event) if self.repeat.is_due(now) => vec![Effect::Report(event.clone())],
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            progress: progress(),
+            waiting: Vec::new(),
+        }
+    }
+}
+
+fn progress() -> Progress {
+    Progress {
+        phase: Phase::Scoring,
+        ..Progress::default()
+    }
+}
