@@ -79,3 +79,12 @@ pub const DELIVERIES_MAX: u32 = 5;
 pub const INVITATION_PREFETCH: usize = 8;
 /// Sessions one worker process sits in at once.
 pub const SESSIONS_MAX: usize = 256;
+
+/// Messages that wait in one queue of the in-process bus.
+pub const QUEUE_MESSAGES_MAX: usize = 100_000;
+/// Bytes that wait in one queue of the in-process bus.
+pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Signs of life that wait; the oldest give way.
+pub const BEATS_WAITING_MAX: usize = 4096;
+/// Seconds after which a sign of life says nothing: the lease it would extend has ended.
+pub const BEAT_LIFE_SECONDS: u64 = LEASE_SECONDS;
