@@ -139,7 +139,7 @@ pub enum Reading {
     /// Labelled rows.
     Training {
         /// Which rows.
-        cohort: Cohort,
+        cohort: Box<Cohort>,
         /// Which columns.
         needed: Needed,
         /// Which of them are positive.

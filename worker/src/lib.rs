@@ -1,1 +1,4 @@
-//! worker
+//! Concord's processes behind the queues: thin shells that hand sessions what they need.
+
+pub mod party_worker;
+mod seat;

@@ -159,7 +159,7 @@ pub(super) fn vet(seat: &Seat, guest: PartyId, spec: &[u8]) -> Result<TrainSpec,
 /// What a data party reads for a training.
 pub(super) fn reading(spec: &TrainSpec, party: PartyId) -> Reading {
     Reading::Training {
-        cohort: spec.cohorts[&party].clone(),
+        cohort: Box::new(spec.cohorts[&party].clone()),
         needed: Needed {
             unique_id: spec.unique_id.clone(),
             attributes: spec.attributes.clone(),

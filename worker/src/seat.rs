@@ -1,0 +1,275 @@
+//! One session's thread: hands it inputs, time and idle moments, and does what it wants done.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use shared::bus;
+use shared::job::{Fence, Reason, ReasonCode};
+use shared::message::{self, Event, EventBody, ToSession, queue};
+use shared::paillier::PrivateKey;
+use shared::session::{Effect, Input, Reading, Rows, Session};
+use shared::source::{self, Source};
+use tokio::runtime::Handle;
+use tracing::{debug, error, info, warn};
+
+use crate::party_worker::Desk;
+
+/// Between two looks at a session's timers.
+const TICK: Duration = Duration::from_millis(200);
+/// How long the bus may take to accept a message.
+const PUBLISH_SECONDS_MAX: u64 = 10;
+
+/// How a session begins.
+pub(crate) enum Seating {
+    /// By claiming a job.
+    Claim,
+    /// By an offer of a guest.
+    Offer(Vec<u8>),
+}
+
+/// What drives one session.
+struct Driver {
+    desk: Arc<Desk>,
+    fence: Fence,
+    inbox: Sender<Input>,
+    runtime: Handle,
+    secrets: UnwrapErr<SysRng>,
+}
+
+/// Leaves the desk when the thread ends, even by a panic.
+struct Leaving(Arc<Desk>, Fence);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.leave(&self.1);
+    }
+}
+
+/// Starts a session's thread. Must be called within a runtime.
+pub(crate) fn spawn(
+    desk: Arc<Desk>,
+    fence: Fence,
+    seating: Seating,
+    inbox: Sender<Input>,
+    inputs: Receiver<Input>,
+) {
+    let runtime = Handle::current();
+    let name = format!("party {}", desk.seat.party);
+    let leaving = Leaving(Arc::clone(&desk), fence);
+    let driver = Driver {
+        desk,
+        fence,
+        inbox,
+        runtime,
+        secrets: UnwrapErr(SysRng),
+    };
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let _leaving = leaving;
+        driver.run(seating, &inputs);
+    });
+    if let Err(error) = thread {
+        error!(job.id = %fence.job, %error, "No thread for a session");
+    }
+}
+
+impl Driver {
+    fn now(&self) -> Duration {
+        self.desk.began.elapsed()
+    }
+
+    fn run(mut self, seating: Seating, inputs: &Receiver<Input>) {
+        let (now, seat) = (self.now(), &self.desk.seat);
+        let (mut session, effects) = match seating {
+            Seating::Claim => Session::claim(now, seat.clone(), self.fence),
+            Seating::Offer(offer) => {
+                match Session::join(&mut self.secrets, now, seat, self.fence, &offer) {
+                    Ok(joined) => joined,
+                    Err(effects) => {
+                        self.perform(effects);
+                        return;
+                    }
+                }
+            }
+        };
+        let mut open = self.perform(effects);
+        let mut ticked = self.now();
+        while open {
+            let input = match inputs.try_recv() {
+                Ok(input) => Some(input),
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => {
+                    let now = self.now();
+                    if let Some(effects) = session.idle(&mut self.secrets, now) {
+                        open = self.perform(effects);
+                        self.desk.note(&self.fence, &session, now);
+                        continue;
+                    }
+                    match inputs.recv_timeout(TICK) {
+                        Ok(input) => Some(input),
+                        Err(RecvTimeoutError::Timeout) => None,
+                        Err(RecvTimeoutError::Disconnected) => return,
+                    }
+                }
+            };
+            let now = self.now();
+            let mut effects = match input {
+                Some(input) => session.handle(&mut self.secrets, now, input),
+                None => Vec::new(),
+            };
+            if now >= ticked + TICK {
+                ticked = now;
+                effects.extend(session.tick(&mut self.secrets, now));
+            }
+            self.desk.note(&self.fence, &session, now);
+            open = self.perform(effects);
+        }
+    }
+
+    /// Does what a session wants done; false when it is over.
+    fn perform(&self, effects: Vec<Effect>) -> bool {
+        for effect in effects {
+            match effect {
+                Effect::Send { queue, envelope } => {
+                    let body = message::encode(&ToSession::Envelope(envelope));
+                    if let Err(bus::Error::Unroutable { queue }) = self.publish(&queue, body, None)
+                    {
+                        let _ = self.inbox.send(Input::Returned { queue });
+                    }
+                }
+                // A role queue that is not there is a party that is away: the offer is repeated.
+                Effect::Invite {
+                    queue,
+                    envelope,
+                    expires,
+                } => {
+                    let _ = self.publish(&queue, envelope, Some(expires));
+                }
+                Effect::Report(body) => self.report(body),
+                Effect::Load(reading) => self.load(*reading),
+                Effect::MakeKey(bits) => self.make_key(bits),
+                Effect::Close => return false,
+            }
+        }
+        true
+    }
+
+    fn publish(
+        &self,
+        queue: &str,
+        body: Vec<u8>,
+        life: Option<Duration>,
+    ) -> Result<(), bus::Error> {
+        let bus = &self.desk.bus;
+        let published = self.runtime.block_on(async {
+            let limit = Duration::from_secs(PUBLISH_SECONDS_MAX);
+            tokio::time::timeout(limit, async {
+                match life {
+                    Some(life) => bus.publish_expiring(queue, body, life).await,
+                    None => bus.publish(queue, body).await,
+                }
+            })
+            .await
+        });
+        match published {
+            Ok(Err(error)) => {
+                debug!(job.id = %self.fence.job, %error, "A message did not go out");
+                Err(error)
+            }
+            // It may have gone out or not: everything is repeated until it is answered.
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    fn report(&self, body: EventBody) {
+        let party = self.desk.seat.party;
+        match &body {
+            EventBody::Finished { .. } => info!(job.id = %self.fence.job, %party, "Finished"),
+            EventBody::Failed { reason } => {
+                warn!(job.id = %self.fence.job, %party, code = ?reason.code, "An attempt failed");
+            }
+            EventBody::Claimed { .. }
+            | EventBody::Started { .. }
+            | EventBody::Checkpoint { .. } => {}
+        }
+        let event = Event {
+            fence: self.fence,
+            party,
+            body,
+        };
+        let _ = self.publish(queue::EVENTS, message::encode(&event), None);
+    }
+
+    fn load(&self, reading: Reading) {
+        let (desk, inbox) = (Arc::clone(&self.desk), self.inbox.clone());
+        self.runtime.spawn(async move {
+            let rows = match &desk.source {
+                Some(source) => read(&desk, source, reading).await,
+                None => Err(Reason {
+                    code: ReasonCode::Internal,
+                    text: "this worker has no source of rows".into(),
+                    party: Some(desk.seat.party),
+                }),
+            };
+            let _ = inbox.send(Input::Loaded(rows.map(Box::new)));
+        });
+    }
+
+    fn make_key(&self, bits: u32) {
+        let inbox = self.inbox.clone();
+        self.runtime.spawn_blocking(move || {
+            let made = PrivateKey::generate(&mut UnwrapErr(SysRng), bits);
+            match made {
+                Ok(key) => {
+                    let _ = inbox.send(Input::Key(Box::new(key)));
+                }
+                Err(error) => error!(%error, "No Paillier key"),
+            }
+        });
+    }
+}
+
+/// Reads a party's rows and digests them.
+async fn read(desk: &Desk, source: &Source, reading: Reading) -> Result<Rows, Reason> {
+    let began = Instant::now();
+    let party = desk.seat.party;
+    let reason = |error: source::Error| Reason {
+        party: Some(party),
+        ..error.into()
+    };
+    let (table, dropped, needed) = match reading {
+        Reading::Training {
+            cohort,
+            needed,
+            label,
+        } => {
+            let read = source.training_table(&cohort, &needed, &label).await;
+            let (table, dropped) = read.map_err(reason)?;
+            (table, dropped, needed)
+        }
+        Reading::Scoring { query, needed } => {
+            let read = source.inference_table(&query, &needed).await;
+            let (table, dropped) = read.map_err(reason)?;
+            (table, dropped, needed)
+        }
+    };
+    if table.ids.is_empty() {
+        let text = format!("the query of party {party} selects no row without missing values");
+        return Err(Reason {
+            code: ReasonCode::NoRows,
+            text,
+            party: Some(party),
+        });
+    }
+    let digest = table
+        .digest(&desk.seat.identity.digest_key(), &needed)
+        .to_vec();
+    Ok(Rows {
+        table,
+        dropped,
+        digest,
+        took: began.elapsed(),
+    })
+}
