@@ -89,6 +89,12 @@ impl Guide {
         })
     }
 
+    /// The present weights: coefficients, then the intercept.
+    #[cfg(test)]
+    pub(crate) fn weights(&self) -> &[f64] {
+        &self.state.descent.weights
+    }
+
     fn batches(&self) -> u32 {
         let rows = self.state.counts.map_or(0, |(rows, _)| rows);
         Batches::count_for(rows, self.spec.hyperparameters.batch_rows)

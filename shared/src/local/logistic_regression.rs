@@ -10,11 +10,14 @@
 mod descent;
 mod pooled;
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 pub use descent::{Descent, Stop};
 pub use pooled::fit;
 pub(crate) use pooled::model;
+use rayon::prelude::*;
 
 use crate::draw::{self, Draw};
 use crate::fixed_point::{self, RangeError};
@@ -54,6 +57,42 @@ fn linear(row: ArrayView1<'_, f64>, weights: &[f64]) -> f64 {
     z
 }
 
+/// Values in a table from which on a sum is split over the threads of the present pool; below, the
+/// threads would cost more than they save.
+const PARALLEL_VALUES_MIN: usize = 1 << 15;
+/// Rows that one thread sums at a time.
+const PARALLEL_ROWS: usize = 512;
+
+/// Adds up `width` integers over rows: `add` adds one row's terms. Integers add up to the same sum
+/// in any order, so threads change no bit.
+fn sum_rows(
+    values: ArrayView2<'_, f64>,
+    width: usize,
+    add: impl Fn(&mut [i128], usize, ArrayView1<'_, f64>) -> Result<(), RangeError> + Sync,
+) -> Result<Vec<i128>, RangeError> {
+    let over = |rows: Range<usize>| {
+        let mut sums = vec![0; width];
+        for index in rows {
+            add(&mut sums, index, values.row(index))?;
+        }
+        Ok(sums)
+    };
+    let rows = values.nrows();
+    if values.len() < PARALLEL_VALUES_MIN {
+        return over(0..rows);
+    }
+    let plus = |mut sums: Vec<i128>, more: Vec<i128>| {
+        for (sum, term) in sums.iter_mut().zip(more) {
+            *sum += term;
+        }
+        Ok(sums)
+    };
+    (0..rows.div_ceil(PARALLEL_ROWS))
+        .into_par_iter()
+        .map(|chunk| over(chunk * PARALLEL_ROWS..rows.min((chunk + 1) * PARALLEL_ROWS)))
+        .try_reduce(|| vec![0; width], plus)
+}
+
 /// Sums the gradient of the log loss over the rows for which `within` is true.
 ///
 /// # Errors
@@ -62,25 +101,23 @@ pub fn gradient_sum(
     values: ArrayView2<'_, f64>,
     positive: &[bool],
     weights: &[f64],
-    within: impl Fn(usize) -> bool,
+    within: impl Fn(usize) -> bool + Sync,
 ) -> Result<GradientSum, RangeError> {
     let columns = values.ncols();
-    let mut sum = GradientSum {
-        gradient: vec![0; columns + 1],
-        rows: 0,
-    };
-    for (index, row) in values.rows().into_iter().enumerate() {
+    let mut gradient = sum_rows(values, columns + 2, |sums, index, row| {
         if !within(index) {
-            continue;
+            return Ok(());
         }
         let error = sigmoid(linear(row, weights)) - f64::from(positive[index]);
-        for (term, x) in sum.gradient.iter_mut().zip(row) {
-            *term += fixed_point::encode(error * x, FRACTION_BITS)?;
+        for (sum, x) in sums.iter_mut().zip(row) {
+            *sum += fixed_point::encode(error * x, FRACTION_BITS)?;
         }
-        sum.gradient[columns] += fixed_point::encode(error, FRACTION_BITS)?;
-        sum.rows += 1;
-    }
-    Ok(sum)
+        sums[columns] += fixed_point::encode(error, FRACTION_BITS)?;
+        sums[columns + 1] += 1;
+        Ok(())
+    })?;
+    let rows = gradient.pop().unwrap_or_default();
+    Ok(GradientSum { gradient, rows })
 }
 
 /// Sums the log loss over all rows; 2^-40.
@@ -92,12 +129,13 @@ pub fn loss_sum(
     positive: &[bool],
     weights: &[f64],
 ) -> Result<i128, RangeError> {
-    let mut sum = 0;
-    for (row, &positive) in values.rows().into_iter().zip(positive) {
+    let sums = sum_rows(values, 1, |sums, index, row| {
         let z = linear(row, weights);
-        sum += fixed_point::encode(softplus(if positive { -z } else { z }), FRACTION_BITS)?;
-    }
-    Ok(sum)
+        let loss = softplus(if positive[index] { -z } else { z });
+        sums[0] += fixed_point::encode(loss, FRACTION_BITS)?;
+        Ok(())
+    })?;
+    Ok(sums[0])
 }
 
 /// Sums each column; 2^-40.
@@ -105,13 +143,12 @@ pub fn loss_sum(
 /// # Errors
 /// When a value leaves the range of a slot.
 pub fn column_sums(values: ArrayView2<'_, f64>) -> Result<Vec<i128>, RangeError> {
-    let mut sums = vec![0; values.ncols()];
-    for row in values.rows() {
+    sum_rows(values, values.ncols(), |sums, _, row| {
         for (sum, &x) in sums.iter_mut().zip(row) {
             *sum += fixed_point::encode(x, FRACTION_BITS)?;
         }
-    }
-    Ok(sums)
+        Ok(())
+    })
 }
 
 /// Sums each column's squared deviation from `mean`, in two limbs: all high limbs, then all low
@@ -121,15 +158,14 @@ pub fn column_sums(values: ArrayView2<'_, f64>) -> Result<Vec<i128>, RangeError>
 /// When a square leaves the range of its limbs.
 pub fn square_sums(values: ArrayView2<'_, f64>, mean: &[f64]) -> Result<Vec<i128>, RangeError> {
     let columns = values.ncols();
-    let mut sums = vec![0; 2 * columns];
-    for row in values.rows() {
+    sum_rows(values, 2 * columns, |sums, _, row| {
         for (column, &x) in row.iter().enumerate() {
             let (high, low) = fixed_point::square_limbs(x - mean[column])?;
             sums[column] += high;
             sums[columns + column] += low;
         }
-    }
-    Ok(sums)
+        Ok(())
+    })
 }
 
 /// The means that column sums over `rows` rows say.

@@ -1,0 +1,99 @@
+//! The data directory of a standalone Concord: one process at a time, keys that only its user may
+//! read.
+
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use shared::id::PartyId;
+use shared::seal::Identity;
+use zeroize::Zeroizing;
+
+/// What only the owner may do with keys and jobs.
+const PRIVATE_FILE: u32 = 0o600;
+const PRIVATE_FOLDER: u32 = 0o700;
+/// Permission bits of anybody else.
+const OTHERS: u32 = 0o077;
+
+/// A data directory that this process alone uses.
+pub struct DataDir {
+    path: PathBuf,
+    /// Held for as long as the process lives; the operating system releases it when it dies.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if need be, and locks it.
+    ///
+    /// # Errors
+    /// When another process has it, or it cannot be written.
+    pub fn lock(path: &Path) -> anyhow::Result<DataDir> {
+        let shown = path.display();
+        fs::create_dir_all(path).with_context(|| format!("cannot make {shown}"))?;
+        fs::set_permissions(path, Permissions::from_mode(PRIVATE_FOLDER))
+            .with_context(|| format!("cannot keep {shown} private"))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(PRIVATE_FILE);
+        let lock = options.open(path.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(DataDir { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                bail!("{shown} is in use by another process; stop it, or name another data_dir")
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {shown}"))
+            }
+        }
+    }
+
+    /// The embedded database.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("concord.sqlite")
+    }
+
+    /// A party's keys, made at first use.
+    ///
+    /// # Errors
+    /// As [`read_identity`]; or the key file cannot be written.
+    pub fn identity(&self, party: PartyId) -> anyhow::Result<Identity> {
+        let path = key_file(&self.path, party);
+        if path.exists() {
+            return read_identity(&self.path, party);
+        }
+        let identity = Identity::generate(&mut UnwrapErr(SysRng));
+        let folder = self.path.join("keys");
+        fs::create_dir_all(&folder)?;
+        // Whole or not at all, also when the process dies in between.
+        let half = path.with_extension("new");
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(PRIVATE_FILE);
+        let mut file = options.open(&half)?;
+        file.write_all(&*identity.to_bytes())?;
+        file.sync_all()?;
+        fs::rename(&half, &path)?;
+        File::open(&folder)?.sync_all()?;
+        Ok(identity)
+    }
+}
+
+fn key_file(data_dir: &Path, party: PartyId) -> PathBuf {
+    data_dir.join("keys").join(format!("party-{party}.key"))
+}
+
+/// Reads a party's keys.
+///
+/// # Errors
+/// When there are none, they are malformed, or others than the owner may read them.
+pub fn read_identity(data_dir: &Path, party: PartyId) -> anyhow::Result<Identity> {
+    let path = key_file(data_dir, party);
+    let shown = path.display();
+    let missing = || format!("party {party} has no key at {shown}; has this federation run yet?");
+    let mode = fs::metadata(&path).with_context(missing)?.permissions().mode();
+    ensure!(mode & OTHERS == 0, "{shown} may be read by others; run: chmod 600 {shown}");
+    let bytes = Zeroizing::new(fs::read(&path)?);
+    Identity::from_bytes(&bytes).with_context(|| format!("{shown} is no key file"))
+}

@@ -1,0 +1,107 @@
+//! `federation.toml`: the hospitals of a standalone Concord.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+use shared::id::PartyId;
+use shared::limits::PARTY_ID_MAX;
+use shared::session::Permits;
+use shared::source::Source;
+
+/// A federation whose every entry is in order.
+pub struct Federation {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// Where jobs, models and keys are kept.
+    pub data_dir: PathBuf,
+    /// How clients reach this server, where that is not what they say in `Host`.
+    pub base: Option<String>,
+    /// The hospitals.
+    pub parties: BTreeMap<PartyId, Party>,
+}
+
+/// One hospital.
+pub struct Party {
+    /// Its name, in any script.
+    pub name: String,
+    /// Its data.
+    pub source: Source,
+    /// What it allows beside the default.
+    pub permits: Permits,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: SocketAddr,
+    data_dir: PathBuf,
+    base: Option<String>,
+    party: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: u64,
+    name: String,
+    source: String,
+    /// Only its presence is checked: results are released in the clear, the only way there is yet.
+    #[serde(rename = "release")]
+    _release: Release,
+    #[serde(default)]
+    allow_unencrypted: bool,
+    #[serde(default)]
+    allow_two_party: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Release {
+    Clear,
+}
+
+impl Federation {
+    /// Reads and checks a file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// Names the entry, its value and the rule.
+    pub fn read(path: &Path) -> anyhow::Result<Federation> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the federation file {}", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, folder).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// Checks a file's text; `folder` is what its paths are relative to.
+    ///
+    /// # Errors
+    /// As [`Federation::read`].
+    pub fn parse(text: &str, folder: &Path) -> anyhow::Result<Federation> {
+        let File { listen, data_dir, base, party } = toml::from_str(text)?;
+        let mut parties = BTreeMap::new();
+        for entry in party {
+            let id = PartyId(entry.id);
+            ensure!(
+                id != PartyId::ARBITER && (2..=PARTY_ID_MAX).contains(&entry.id),
+                "party id {}: hospitals have ids from 2 to {PARTY_ID_MAX}; 1 is the platform",
+                entry.id
+            );
+            ensure!(!entry.name.trim().is_empty(), "party {id}: name is empty");
+            let source = Source::parse(&entry.source, folder)
+                .with_context(|| format!("party {id}"))?;
+            let permits = Permits {
+                unencrypted: entry.allow_unencrypted,
+                two_party: entry.allow_two_party,
+            };
+            let party = Party { name: entry.name, source, permits };
+            if parties.insert(id, party).is_some() {
+                bail!("party id {id} is there twice");
+            }
+        }
+        ensure!(!parties.is_empty(), "no [[party]] entry: name at least one hospital");
+        Ok(Federation { listen, data_dir: folder.join(data_dir), base, parties })
+    }
+}

@@ -1,0 +1,6 @@
+//! Concord as one executable: what each command puts together.
+
+pub mod data_dir;
+pub mod export;
+pub mod federation;
+pub mod standalone;

@@ -1,0 +1,122 @@
+//! `concord standalone`: API, status aggregator, arbiter and every hospital's worker in one
+//! process, over an in-process bus and an embedded store.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use shared::bus::Bus;
+use shared::id::PartyId;
+use shared::seal::Identity;
+use shared::session::{Directory, Permits};
+use shared::source::Source;
+use shared::store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use worker::{party_worker, status_aggregator};
+
+use crate::data_dir::DataDir;
+use crate::federation::Federation;
+
+/// How long open requests may take after the word to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A running federation.
+pub struct Standalone {
+    /// Where HTTP is served.
+    pub address: SocketAddr,
+    shutdown: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+    /// Locked until everything has ended.
+    _data_dir: DataDir,
+}
+
+impl Standalone {
+    /// Starts everything; jobs that an earlier process left unfinished go on.
+    ///
+    /// # Errors
+    /// When the data directory is in use or damaged, or the address is taken.
+    pub async fn start(federation: Federation) -> anyhow::Result<Standalone> {
+        let Federation { listen, data_dir, base, parties } = federation;
+        let data_dir = DataDir::lock(&data_dir)?;
+        let store = Store::open(&data_dir.database()).await?;
+        let names: Vec<(PartyId, String)> =
+            parties.iter().map(|(id, party)| (*id, party.name.clone())).collect();
+        store.register_parties(&names).await?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen}; is another server there?"))?;
+        let address = listener.local_addr()?;
+
+        let (bus, submitted, shutdown) = (Bus::local(), Arc::new(Notify::new()), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        for config in workers(&data_dir, parties)? {
+            tasks.spawn(party_worker::run(config, bus.clone(), shutdown.clone()));
+        }
+        tasks.spawn(status_aggregator::run(
+            store.clone(),
+            bus.clone(),
+            Arc::clone(&submitted),
+            shutdown.clone(),
+        ));
+        let state = api::State { store, bus, submitted, base, now };
+        let stop = shutdown.clone();
+        tasks.spawn(async move {
+            api::serve(listener, api::app(state), api::Limits::default(), stop).await;
+            Ok(())
+        });
+        info!(%address, "Concord listens on {address}");
+        Ok(Standalone { address, shutdown, tasks, _data_dir: data_dir })
+    }
+
+    /// Runs until a part ends by itself, which it never should.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub async fn failed(&mut self) -> anyhow::Result<()> {
+        match self.tasks.join_next().await {
+            Some(ended) => ended?,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops everything; unfinished jobs go on at the next start.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(DRAIN, drained).await;
+    }
+}
+
+/// The workers of all parties, the arbiter's included, with their keys.
+fn workers(
+    data_dir: &DataDir,
+    parties: BTreeMap<PartyId, crate::federation::Party>,
+) -> anyhow::Result<Vec<party_worker::Config>> {
+    let mut members: Vec<(PartyId, Arc<Identity>, Permits, Option<Source>)> = Vec::new();
+    let arbiter = data_dir.identity(PartyId::ARBITER)?;
+    members.push((PartyId::ARBITER, Arc::new(arbiter), Permits::default(), None));
+    for (id, party) in parties {
+        let identity = Arc::new(data_dir.identity(id)?);
+        members.push((id, identity, party.permits, Some(party.source)));
+    }
+    let directory: Directory =
+        members.iter().map(|(party, identity, ..)| (*party, identity.public())).collect();
+    let directory = Arc::new(directory);
+    let config = |(party, identity, permits, source)| {
+        let directory = Arc::clone(&directory);
+        party_worker::Config { party, identity, directory, permits, source }
+    };
+    Ok(members.into_iter().map(config).collect())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell reads the clock for everybody")]
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
