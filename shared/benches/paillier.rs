@@ -78,7 +78,7 @@ fn main() -> Result<()> {
             )?;
             let mut encryptor = Encryptor::new(key.clone(), ciphertexts, 0);
             let m = &pack(key, &[-1, 2, -3])[0];
-            row(&format!("... encrypt directly with it"), 15, 50, || {
+            row("... encrypt directly with it", 15, 50, || {
                 black_box(encryptor.encrypt(secrets, m));
                 Ok(())
             })?;
@@ -101,7 +101,7 @@ fn main() -> Result<()> {
             Ok(())
         })?;
         row("add up 8 times 64 ciphertexts", 15, 2, || {
-            black_box(key.sum(&[&sent; 8])?);
+            black_box(key.sum(&[&sent[..]; 8])?);
             Ok(())
         })?;
         row("decrypt", 15, 10, || {

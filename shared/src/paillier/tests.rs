@@ -381,6 +381,15 @@ mod packed {
     }
 
     #[test]
+    fn a_carry_out_of_the_highest_slot_is_a_residue() {
+        // Half of an n that is all ones but for its lowest bits: a highest slot of 2^127 - 1, and a
+        // carry into it.
+        let key = PublicKey::assemble((BigUint::one() << 512usize) - 3u32);
+        let half = Plaintext::new(key.modulus() >> 1u32, &key).unwrap();
+        assert_eq!(unpack(&key, &[half], 4), Err(Error::Residue { index: 0 }));
+    }
+
+    #[test]
     fn the_number_of_plaintexts_must_fit_the_slots() {
         for count in [0, 5, 9] {
             assert_eq!(
