@@ -98,3 +98,9 @@ pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const BEATS_WAITING_MAX: usize = 4096;
 /// Seconds after which a sign of life says nothing: the lease it would extend has ended.
 pub const BEAT_LIFE_SECONDS: u64 = LEASE_SECONDS;
+/// Jobs of one page of the list.
+pub const JOBS_PAGE_MAX: usize = 100;
+/// Rows the sweep looks at in one query.
+pub const SWEEP_ROWS_MAX: i64 = 1000;
+/// Records of unreadable messages; the oldest give way.
+pub const DEAD_LETTERS_MAX: usize = 10_000;
