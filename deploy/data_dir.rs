@@ -37,10 +37,17 @@ impl DataDir {
         fs::set_permissions(path, Permissions::from_mode(PRIVATE_FOLDER))
             .with_context(|| format!("cannot keep {shown} private"))?;
         let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true).mode(PRIVATE_FILE);
+        options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(PRIVATE_FILE);
         let lock = options.open(path.join("lock"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(DataDir { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(DataDir {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => {
                 bail!("{shown} is in use by another process; stop it, or name another data_dir")
             }
@@ -70,7 +77,11 @@ impl DataDir {
         // Whole or not at all, also when the process dies in between.
         let half = path.with_extension("new");
         let mut options = OpenOptions::new();
-        options.create(true).truncate(true).write(true).mode(PRIVATE_FILE);
+        options
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(PRIVATE_FILE);
         let mut file = options.open(&half)?;
         file.write_all(&*identity.to_bytes())?;
         file.sync_all()?;
@@ -92,8 +103,14 @@ pub fn read_identity(data_dir: &Path, party: PartyId) -> anyhow::Result<Identity
     let path = key_file(data_dir, party);
     let shown = path.display();
     let missing = || format!("party {party} has no key at {shown}; has this federation run yet?");
-    let mode = fs::metadata(&path).with_context(missing)?.permissions().mode();
-    ensure!(mode & OTHERS == 0, "{shown} may be read by others; run: chmod 600 {shown}");
+    let mode = fs::metadata(&path)
+        .with_context(missing)?
+        .permissions()
+        .mode();
+    ensure!(
+        mode & OTHERS == 0,
+        "{shown} may be read by others; run: chmod 600 {shown}"
+    );
     let bytes = Zeroizing::new(fs::read(&path)?);
     Identity::from_bytes(&bytes).with_context(|| format!("{shown} is no key file"))
 }

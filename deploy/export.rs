@@ -19,7 +19,12 @@ pub async fn model(
     party: PartyId,
     model: ModelId,
 ) -> anyhow::Result<Model> {
-    let known = federation.parties.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let known = federation
+        .parties
+        .keys()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
     federation
         .parties
         .get(&party)
@@ -28,7 +33,10 @@ pub async fn model(
     let identity = read_identity(&federation.data_dir, party)?;
     let store = Store::open(&federation.data_dir.join("concord.sqlite")).await?;
     let part = store.model_part(model, party).await?.with_context(|| {
-        format!("party {party} has no model {}: it is not trained yet, or not its own", model.0)
+        format!(
+            "party {party} has no model {}: it is not trained yet, or not its own",
+            model.0
+        )
     })?;
     Ok(open_model(&identity, &directory, party, &part)?)
 }
@@ -43,10 +51,15 @@ fn directory(federation: &Federation) -> anyhow::Result<Directory> {
 
 /// A model as JSON; numbers have all their digits, so that reading them gives the same bits.
 pub fn to_json(id: ModelId, model: &Model) -> Value {
-    let space = if model.standardization.is_some() { "standardized" } else { "original" };
-    let standardization = model.standardization.as_ref().map(|by| {
-        json!({ "mean": by.mean, "deviation": by.deviation })
-    });
+    let space = if model.standardization.is_some() {
+        "standardized"
+    } else {
+        "original"
+    };
+    let standardization = model
+        .standardization
+        .as_ref()
+        .map(|by| json!({ "mean": by.mean, "deviation": by.deviation }));
     json!({
         "model_id": id.0,
         "model_type": "logistic_regression",

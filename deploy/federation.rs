@@ -80,7 +80,12 @@ impl Federation {
     /// # Errors
     /// As [`Federation::read`].
     pub fn parse(text: &str, folder: &Path) -> anyhow::Result<Federation> {
-        let File { listen, data_dir, base, party } = toml::from_str(text)?;
+        let File {
+            listen,
+            data_dir,
+            base,
+            party,
+        } = toml::from_str(text)?;
         let mut parties = BTreeMap::new();
         for entry in party {
             let id = PartyId(entry.id);
@@ -90,18 +95,30 @@ impl Federation {
                 entry.id
             );
             ensure!(!entry.name.trim().is_empty(), "party {id}: name is empty");
-            let source = Source::parse(&entry.source, folder)
-                .with_context(|| format!("party {id}"))?;
+            let source =
+                Source::parse(&entry.source, folder).with_context(|| format!("party {id}"))?;
             let permits = Permits {
                 unencrypted: entry.allow_unencrypted,
                 two_party: entry.allow_two_party,
             };
-            let party = Party { name: entry.name, source, permits };
+            let party = Party {
+                name: entry.name,
+                source,
+                permits,
+            };
             if parties.insert(id, party).is_some() {
                 bail!("party id {id} is there twice");
             }
         }
-        ensure!(!parties.is_empty(), "no [[party]] entry: name at least one hospital");
-        Ok(Federation { listen, data_dir: folder.join(data_dir), base, parties })
+        ensure!(
+            !parties.is_empty(),
+            "no [[party]] entry: name at least one hospital"
+        );
+        Ok(Federation {
+            listen,
+            data_dir: folder.join(data_dir),
+            base,
+            parties,
+        })
     }
 }

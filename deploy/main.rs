@@ -48,7 +48,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let run = || -> anyhow::Result<()> {
         let filter = EnvFilter::try_new(&arguments.log)?;
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .init();
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?
@@ -76,7 +79,11 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             standalone.stop().await;
             Ok(())
         }
-        Command::Export { config, party, model } => {
+        Command::Export {
+            config,
+            party,
+            model,
+        } => {
             let federation = Federation::read(&config)?;
             let id = ModelId(model);
             let model = export::model(&federation, PartyId(party), id).await?;

@@ -42,18 +42,29 @@ impl Standalone {
     /// # Errors
     /// When the data directory is in use or damaged, or the address is taken.
     pub async fn start(federation: Federation) -> anyhow::Result<Standalone> {
-        let Federation { listen, data_dir, base, parties } = federation;
+        let Federation {
+            listen,
+            data_dir,
+            base,
+            parties,
+        } = federation;
         let data_dir = DataDir::lock(&data_dir)?;
         let store = Store::open(&data_dir.database()).await?;
-        let names: Vec<(PartyId, String)> =
-            parties.iter().map(|(id, party)| (*id, party.name.clone())).collect();
+        let names: Vec<(PartyId, String)> = parties
+            .iter()
+            .map(|(id, party)| (*id, party.name.clone()))
+            .collect();
         store.register_parties(&names).await?;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; is another server there?"))?;
         let address = listener.local_addr()?;
 
-        let (bus, submitted, shutdown) = (Bus::local(), Arc::new(Notify::new()), CancellationToken::new());
+        let (bus, submitted, shutdown) = (
+            Bus::local(),
+            Arc::new(Notify::new()),
+            CancellationToken::new(),
+        );
         let mut tasks = JoinSet::new();
         for config in workers(&data_dir, parties)? {
             tasks.spawn(party_worker::run(config, bus.clone(), shutdown.clone()));
@@ -64,14 +75,25 @@ impl Standalone {
             Arc::clone(&submitted),
             shutdown.clone(),
         ));
-        let state = api::State { store, bus, submitted, base, now };
+        let state = api::State {
+            store,
+            bus,
+            submitted,
+            base,
+            now,
+        };
         let stop = shutdown.clone();
         tasks.spawn(async move {
             api::serve(listener, api::app(state), api::Limits::default(), stop).await;
             Ok(())
         });
         info!(%address, "Concord listens on {address}");
-        Ok(Standalone { address, shutdown, tasks, _data_dir: data_dir })
+        Ok(Standalone {
+            address,
+            shutdown,
+            tasks,
+            _data_dir: data_dir,
+        })
     }
 
     /// Runs until a part ends by itself, which it never should.
@@ -100,23 +122,41 @@ fn workers(
 ) -> anyhow::Result<Vec<party_worker::Config>> {
     let mut members: Vec<(PartyId, Arc<Identity>, Permits, Option<Source>)> = Vec::new();
     let arbiter = data_dir.identity(PartyId::ARBITER)?;
-    members.push((PartyId::ARBITER, Arc::new(arbiter), Permits::default(), None));
+    members.push((
+        PartyId::ARBITER,
+        Arc::new(arbiter),
+        Permits::default(),
+        None,
+    ));
     for (id, party) in parties {
         let identity = Arc::new(data_dir.identity(id)?);
         members.push((id, identity, party.permits, Some(party.source)));
     }
-    let directory: Directory =
-        members.iter().map(|(party, identity, ..)| (*party, identity.public())).collect();
+    let directory: Directory = members
+        .iter()
+        .map(|(party, identity, ..)| (*party, identity.public()))
+        .collect();
     let directory = Arc::new(directory);
     let config = |(party, identity, permits, source)| {
         let directory = Arc::clone(&directory);
-        party_worker::Config { party, identity, directory, permits, source }
+        party_worker::Config {
+            party,
+            identity,
+            directory,
+            permits,
+            source,
+        }
     };
     Ok(members.into_iter().map(config).collect())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shell reads the clock for everybody")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shell reads the clock for everybody"
+)]
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -47,3 +47,6 @@ pub mod source;
 pub mod bus;
 
 pub mod store;
+
+#[cfg(test)]
+mod simulation;

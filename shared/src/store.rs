@@ -5,7 +5,7 @@
 //! clock. Each query is written once and compiled for every database.
 
 mod change;
-mod moves;
+pub(crate) mod moves;
 mod read;
 mod report;
 mod row;

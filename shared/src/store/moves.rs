@@ -14,28 +14,28 @@ use crate::table::Dropped;
 
 /// A job's row as the moves see it. Times are Unix milliseconds of the database's clock.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Row {
-    pub(super) order: OrderId,
-    pub(super) job: JobId,
-    pub(super) kind: Kind,
-    pub(super) guest: PartyId,
-    pub(super) status: JobStatus,
-    pub(super) status_at: i64,
-    pub(super) attempt: Attempt,
+pub(crate) struct Row {
+    pub(crate) order: OrderId,
+    pub(crate) job: JobId,
+    pub(crate) kind: Kind,
+    pub(crate) guest: PartyId,
+    pub(crate) status: JobStatus,
+    pub(crate) status_at: i64,
+    pub(crate) attempt: Attempt,
     /// Who has the job, until when; while it runs.
-    pub(super) held: Option<Held>,
-    pub(super) failures: i32,
-    pub(super) checkpoint_round: Option<Round>,
-    pub(super) digests: BTreeMap<PartyId, Vec<u8>>,
-    pub(super) report: Report,
-    pub(super) deadline_at: i64,
+    pub(crate) held: Option<Held>,
+    pub(crate) failures: i32,
+    pub(crate) checkpoint_round: Option<Round>,
+    pub(crate) digests: BTreeMap<PartyId, Vec<u8>>,
+    pub(crate) report: Report,
+    pub(crate) deadline_at: i64,
 }
 
 /// A session's hold of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) session: SessionId,
-    pub(super) lease_until: i64,
+pub(crate) struct Held {
+    pub(crate) session: SessionId,
+    pub(crate) lease_until: i64,
 }
 
 /// What [`Row::started`] is told.
@@ -52,7 +52,7 @@ pub struct Started {
 
 impl Row {
     /// Whom the job waits for: its parties while it runs, its guest while nobody has it.
-    pub(super) fn waiting(&self) -> Option<Waiting> {
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
         match self.status {
             JobStatus::Pending => Some(Waiting {
                 parties: vec![self.guest],
@@ -64,7 +64,7 @@ impl Row {
     }
 
     /// The job as something to claim.
-    pub(super) fn unclaimed(&self) -> Unclaimed {
+    pub(crate) fn unclaimed(&self) -> Unclaimed {
         Unclaimed {
             order: self.order,
             job: self.job,
@@ -74,7 +74,7 @@ impl Row {
     }
 
     /// Who has the job.
-    pub(super) fn fence(&self) -> Option<Fence> {
+    pub(crate) fn fence(&self) -> Option<Fence> {
         self.held.map(|held| Fence {
             job: self.job,
             attempt: self.attempt,
@@ -83,12 +83,16 @@ impl Row {
     }
 
     fn held_by(&self, fence: &Fence) -> bool {
+        #[cfg(test)]
+        if crate::sabotage::is_off(crate::sabotage::Mechanism::Fence) {
+            return self.job == fence.job && self.held.is_some();
+        }
         self.fence().as_ref() == Some(fence)
     }
 
     /// Whether the session has the job now. A repeated claim of the session that has it is granted
     /// again: the first answer may be lost.
-    pub(super) fn claim(&mut self, fence: &Fence, party: PartyId, lease: i64, now: i64) -> bool {
+    pub(crate) fn claim(&mut self, fence: &Fence, party: PartyId, lease: i64, now: i64) -> bool {
         let free = self.status == JobStatus::Pending
             && self.job == fence.job
             && self.attempt == fence.attempt
@@ -106,7 +110,7 @@ impl Row {
     }
 
     /// Whether the session still has the job.
-    pub(super) fn beat(&mut self, beat: Beat, lease: i64, now: i64) -> bool {
+    pub(crate) fn beat(&mut self, beat: Beat, lease: i64, now: i64) -> bool {
         let alive = self.held_by(&beat.fence);
         if alive {
             self.held = Some(Held {
@@ -119,7 +123,7 @@ impl Row {
         alive
     }
 
-    pub(super) fn started(&mut self, fence: &Fence, started: Started, now: i64) -> Applied {
+    pub(crate) fn started(&mut self, fence: &Fence, started: Started, now: i64) -> Applied {
         if !self.held_by(fence) {
             return Applied::Stale;
         }
@@ -139,7 +143,7 @@ impl Row {
 
     /// [`Applied::Counted`] when the checkpoint is newer than the one before, and only then it is
     /// to be kept.
-    pub(super) fn checkpoint(&mut self, fence: &Fence, progress: Progress) -> Applied {
+    pub(crate) fn checkpoint(&mut self, fence: &Fence, progress: Progress) -> Applied {
         if !self.held_by(fence) || self.checkpoint_round >= Some(progress.round) {
             return Applied::Stale;
         }
@@ -149,7 +153,7 @@ impl Row {
         Applied::Counted
     }
 
-    pub(super) fn finish(&mut self, fence: &Fence, progress: Progress, now: i64) -> Applied {
+    pub(crate) fn finish(&mut self, fence: &Fence, progress: Progress, now: i64) -> Applied {
         if !self.held_by(fence) {
             return Applied::Stale;
         }
@@ -157,7 +161,7 @@ impl Row {
         self.end(Transition::Finish, None, now)
     }
 
-    pub(super) fn fail(&mut self, fence: &Fence, reason: Reason, now: i64) -> Applied {
+    pub(crate) fn fail(&mut self, fence: &Fence, reason: Reason, now: i64) -> Applied {
         if !self.held_by(fence) {
             Applied::Stale
         } else if reason.code.retryable() {
@@ -168,7 +172,7 @@ impl Row {
     }
 
     /// Takes the job from a session whose lease ended.
-    pub(super) fn lose(&mut self, fence: &Fence, now: i64) -> Applied {
+    pub(crate) fn lose(&mut self, fence: &Fence, now: i64) -> Applied {
         let over = self.held.is_some_and(|held| held.lease_until <= now);
         if self.held_by(fence) && over {
             self.release(report::lost(self.guest), now)
@@ -178,7 +182,7 @@ impl Row {
     }
 
     /// Ends a job whose deadline passed.
-    pub(super) fn expire(&mut self, now: i64) -> Applied {
+    pub(crate) fn expire(&mut self, now: i64) -> Applied {
         if self.deadline_at > now {
             return Applied::Stale;
         }
@@ -186,7 +190,7 @@ impl Row {
         self.end(Transition::Fail, Some(reason), now)
     }
 
-    pub(super) fn cancel(&mut self, now: i64) -> Applied {
+    pub(crate) fn cancel(&mut self, now: i64) -> Applied {
         let reason = self.report.reason.clone();
         self.end(Transition::Cancel, reason, now)
     }

@@ -13,9 +13,9 @@ use crate::job::{
     Cohort, Fence, InferSpec, JobStatus, Phase, Protection, Reason, ReasonCode, Spec, TrainSpec,
 };
 use crate::message::{Beat, Outcome, Progress, Score};
-use crate::model::Label;
 use crate::party::Parties;
 use crate::query::{Query, Relation};
+use crate::table::Label;
 
 const GUEST: PartyId = PartyId(2);
 const HOST: PartyId = PartyId(3);

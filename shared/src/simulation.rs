@@ -1,0 +1,12 @@
+//! The whole pipeline in one thread: real sessions, participants, letters and row moves, over a bus
+//! that loses, repeats, delays and reorders, with processes that die. Everything follows from a seed.
+//!
+//! A run fails when the job does not end, ends otherwise than finished, or ends with other bits than
+//! training on the pooled rows. Crashes are bounded below the number that may fail a job; loss and
+//! repetition are not. Not covered here: SQL, sockets, threads (the tests of `tests/` do those).
+
+mod faults;
+mod federation;
+mod named;
+mod partition;
+mod world;

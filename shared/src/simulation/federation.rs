@@ -1,0 +1,234 @@
+//! Parties, rows and a request for simulations: small, seeded, real.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ndarray::Array2;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use uuid::Uuid;
+
+use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
+use crate::id::{Attempt, JobId, PartyId, SessionId};
+use crate::job::{Cohort, Fence, Protection, Spec, TrainSpec};
+use crate::local::logistic_regression;
+use crate::message::queue;
+use crate::model::Model;
+use crate::paillier::{PrivateKey, PublicKey};
+use crate::party::Parties;
+use crate::query::{Query, Relation};
+use crate::seal::Identity;
+use crate::session::{Directory, Permits, Rows, Seat, open_model};
+use crate::table::{Dropped, Label, Table};
+
+/// Bits of a simulated modulus: 4 slots a ciphertext.
+pub(super) const KEY_BITS: u32 = 512;
+
+/// Who trains on what.
+pub(super) struct Federation {
+    pub(super) job: JobId,
+    pub(super) spec: TrainSpec,
+    pub(super) pooled: Table,
+    tables: BTreeMap<PartyId, Vec<usize>>,
+    identities: BTreeMap<PartyId, Arc<Identity>>,
+    directory: Arc<Directory>,
+    /// Parties whose rows changed.
+    edited: BTreeSet<PartyId>,
+}
+
+/// Everything that shapes a model but the data.
+pub(super) fn hyperparameters(optimizer: Optimizer) -> Hyperparameters {
+    Hyperparameters {
+        penalty: Penalty::L2 { alpha: 0.01 },
+        optimizer,
+        convergence: Convergence::Diff,
+        tolerance: 1e-9,
+        iterations_max: 3,
+        batch_rows: Some(20),
+        learning_rate: 0.2,
+        decay: 1.0,
+        decay_sqrt: true,
+        start: Start::RandomNormal,
+        intercept: true,
+        random_seed: Some(7),
+        standardize: true,
+        threshold: 0.5,
+    }
+}
+
+/// Rows of a logistic model with noise, in no order.
+pub(super) fn rows(seed: u64, rows: usize, columns: usize) -> Table {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let values = Array2::from_shape_fn((rows, columns), |(_, column)| {
+        let scale = [1.0, 100.0, 1e-3][column % 3];
+        scale * (rng.random::<f64>() - 0.4)
+    });
+    let positive = (0..rows)
+        .map(|row| values[(row, 0)] + 0.3 * (rng.random::<f64>() - 0.5) > 0.1)
+        .collect();
+    let ids = (0..rows).map(|row| format!("患者{row:04}")).collect();
+    Table {
+        ids,
+        values,
+        positive,
+    }
+}
+
+/// Some rows of a table.
+pub(super) fn select(table: &Table, rows: &[usize]) -> Table {
+    Table {
+        ids: rows.iter().map(|&row| table.ids[row].clone()).collect(),
+        values: table.values.select(ndarray::Axis(0), rows),
+        positive: rows.iter().map(|&row| table.positive[row]).collect(),
+    }
+}
+
+impl Federation {
+    /// `hosts + 1` parties, rows dealt at random.
+    pub(super) fn new(
+        seed: u64,
+        hosts: usize,
+        protection: Protection,
+        hyperparameters: Hyperparameters,
+        pooled: Table,
+    ) -> Federation {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let guest = PartyId(3);
+        let hosts: Vec<PartyId> = [4, 2, 7, 5, 6]
+            .into_iter()
+            .take(hosts)
+            .map(PartyId)
+            .collect();
+        let parties = Parties { guest, hosts };
+        let mut tables: BTreeMap<PartyId, Vec<usize>> = BTreeMap::new();
+        let all = parties.ascending();
+        let mut order: Vec<usize> = (0..pooled.ids.len()).collect();
+        order.shuffle(&mut rng);
+        for row in order {
+            tables
+                .entry(all[rng.random_range(0..all.len())])
+                .or_default()
+                .push(row);
+        }
+        let mut identities = BTreeMap::new();
+        for party in all.iter().copied().chain([PartyId::ARBITER]) {
+            identities.insert(party, Arc::new(Identity::generate(&mut rng)));
+        }
+        let directory = identities
+            .iter()
+            .map(|(party, identity)| (*party, identity.public()))
+            .collect();
+        let relation = Relation {
+            schema: None,
+            name: "rows".into(),
+        };
+        let query = Query {
+            relation,
+            columns: None,
+            filter: None,
+        };
+        let cohort = Cohort {
+            pos: query.clone(),
+            neg: query,
+        };
+        let columns = pooled.values.ncols();
+        let spec = TrainSpec {
+            cohorts: all.iter().map(|party| (*party, cohort.clone())).collect(),
+            parties,
+            unique_id: "id".into(),
+            attributes: (0..columns).map(|column| format!("x{column}")).collect(),
+            label: Label {
+                column: "y".into(),
+                value: "1".into(),
+            },
+            hyperparameters,
+            protection,
+        };
+        Federation {
+            job: JobId(Uuid::from_u128(u128::from(seed))),
+            spec,
+            pooled,
+            tables,
+            identities,
+            directory: Arc::new(directory),
+            edited: BTreeSet::new(),
+        }
+    }
+
+    /// Changes a party's rows.
+    pub(super) fn edit(&mut self, party: PartyId) {
+        self.edited.insert(party);
+    }
+
+    pub(super) fn everybody(&self) -> Vec<PartyId> {
+        let mut all = self.spec.parties.ascending();
+        all.push(PartyId::ARBITER);
+        all
+    }
+
+    pub(super) fn fence(&self, (attempt, session): (u32, SessionId)) -> Fence {
+        Fence {
+            job: self.job,
+            attempt: Attempt(attempt),
+            session,
+        }
+    }
+
+    pub(super) fn spec_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(&Spec::Train(self.spec.clone())).unwrap()
+    }
+
+    pub(super) fn seat(&self, party: PartyId, address: String) -> Seat {
+        Seat {
+            party,
+            identity: Arc::clone(&self.identities[&party]),
+            directory: Arc::clone(&self.directory),
+            permits: Permits::default(),
+            address,
+            read_key: PublicKey::from_bytes_small,
+        }
+    }
+
+    /// Whose queue it is.
+    pub(super) fn consumer(&self, name: &str) -> PartyId {
+        let everybody = self.everybody();
+        everybody
+            .into_iter()
+            .find(|party| queue::host(*party) == name)
+            .unwrap_or(PartyId::ARBITER)
+    }
+
+    pub(super) fn rows(&self, party: PartyId) -> Rows {
+        let rows = self.tables.get(&party).cloned().unwrap_or_default();
+        let table = select(&self.pooled, &rows);
+        let edited = u8::from(self.edited.contains(&party));
+        let (dropped, digest) = (Dropped::default(), vec![party.0 as u8 + edited; 32]);
+        Rows {
+            table,
+            dropped,
+            digest,
+            took: Duration::ZERO,
+        }
+    }
+
+    /// The guest's key; always the same one, since making keys is not what is tested.
+    pub(super) fn key(&self) -> PrivateKey {
+        PrivateKey::generate_small(&mut StdRng::seed_from_u64(1), KEY_BITS)
+    }
+
+    /// What training on the pooled rows gives, with the weights after every round.
+    pub(super) fn reference(&self) -> (Model, Vec<Vec<f64>>) {
+        let mut history = Vec::new();
+        let model = logistic_regression::fit(&self.spec, &self.pooled, |weights| {
+            history.push(weights.to_vec());
+        });
+        (model.unwrap(), history)
+    }
+
+    /// The model as a party opens it.
+    pub(super) fn open(&self, party: PartyId, sealed: &[u8]) -> Model {
+        open_model(&self.identities[&party], &self.directory, party, sealed).unwrap()
+    }
+}

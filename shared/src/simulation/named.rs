@@ -1,0 +1,153 @@
+//! Single faults, each with its name.
+
+use super::federation::{Federation, KEY_BITS, hyperparameters, rows};
+use super::world::{Faults, Wire, World};
+use crate::hyperparameters::Optimizer;
+use crate::id::PartyId;
+use crate::job::{JobStatus, Protection, ReasonCode};
+
+const HOST: PartyId = PartyId(4);
+const GUEST: PartyId = PartyId(3);
+
+fn world(protection: Protection) -> World {
+    let parameters = hyperparameters(Optimizer::Adam);
+    let federation = Federation::new(5, 2, protection, parameters, rows(2, 60, 2));
+    World::new(11, federation, Faults::default())
+}
+
+fn finish_with_the_pooled_bits(mut world: World) -> World {
+    world.run().unwrap();
+    assert_eq!(
+        world.row.status,
+        JobStatus::Finished,
+        "{:?}",
+        world.reason()
+    );
+    let (reference, _) = world.federation.reference();
+    assert_eq!(world.parts.len(), 3, "every data party gets the model");
+    for (party, sealed) in &world.parts {
+        assert!(world.federation.open(*party, sealed) == reference);
+    }
+    assert_eq!(world.finishes, 1);
+    world
+}
+
+#[test]
+fn without_faults_one_attempt_gives_the_pooled_bits() {
+    for protection in [
+        Protection::SecAgg,
+        Protection::Paillier { key_bits: KEY_BITS },
+    ] {
+        let world = finish_with_the_pooled_bits(world(protection));
+        assert_eq!(world.row.attempt.0, 1);
+    }
+}
+
+#[test]
+fn a_host_that_dies_in_mid_round_costs_one_attempt() {
+    let mut world = world(Protection::SecAgg);
+    world
+        .run_until(|world| world.is_training() && world.step_for(HOST).is_some())
+        .unwrap();
+    world.crash(world.process_of(HOST));
+    let world = finish_with_the_pooled_bits(world);
+    assert_eq!(world.row.attempt.0, 2);
+}
+
+#[test]
+fn a_guest_that_dies_goes_on_from_its_checkpoint() {
+    let mut world = world(Protection::SecAgg);
+    world.run_until(|world| world.round().0 >= 2).unwrap();
+    world.crash(world.process_of(GUEST));
+    let world = finish_with_the_pooled_bits(world);
+    assert_eq!(world.row.attempt.0, 2);
+}
+
+#[test]
+fn a_lost_step_is_sent_again() {
+    let mut world = world(Protection::Paillier { key_bits: KEY_BITS });
+    world
+        .run_until(|world| world.is_training() && world.step_for(HOST).is_some())
+        .unwrap();
+    let lost = world.step_for(HOST).unwrap();
+    world.wires.remove(lost);
+    let world = finish_with_the_pooled_bits(world);
+    assert_eq!(
+        world.row.attempt.0, 1,
+        "a repeat mends it within the attempt"
+    );
+}
+
+#[test]
+fn of_two_guest_workers_that_take_one_invitation_one_trains() {
+    let mut world = world(Protection::SecAgg);
+    world.employ(GUEST);
+    let attempt = world.row.attempt;
+    for _ in 0..6 {
+        world.wires.push(Wire::Invitation { attempt });
+    }
+    let claims = |world: &World| {
+        world
+            .processes
+            .iter()
+            .filter(|p| p.seat.party == GUEST && !p.sessions.is_empty())
+            .count()
+    };
+    world.run_until(|world| claims(world) == 2).unwrap();
+    let world = finish_with_the_pooled_bits(world);
+    assert_eq!(world.holders.len(), 1, "one session had the job");
+    assert_eq!(world.row.attempt.0, 1);
+}
+
+#[test]
+fn a_cancel_during_joining_ends_every_session() {
+    let mut world = world(Protection::SecAgg);
+    world.away.insert(HOST);
+    world
+        .run_until(|world| world.row.report.waiting.is_some())
+        .unwrap();
+    world.cancel();
+    world.run().unwrap();
+    assert_eq!(world.row.status, JobStatus::Cancelled);
+    assert!(world.parts.is_empty());
+}
+
+#[test]
+fn a_party_that_is_away_is_named_and_burns_no_attempt() {
+    let mut world = world(Protection::Paillier { key_bits: KEY_BITS });
+    world.away.insert(HOST);
+    let since = world.now;
+    world
+        .run_until(|world| world.now > since + std::time::Duration::from_secs(600))
+        .unwrap();
+    let waiting = world.row.report.waiting.clone().unwrap();
+    assert_eq!(waiting.parties, [HOST]);
+    assert_eq!(world.row.attempt.0, 1);
+    world.away.clear();
+    let world = finish_with_the_pooled_bits(world);
+    assert_eq!(world.row.attempt.0, 1);
+}
+
+#[test]
+fn rows_that_changed_between_attempts_end_the_job() {
+    let mut world = world(Protection::SecAgg);
+    world.run_until(|world| world.round().0 >= 2).unwrap();
+    world.federation.edit(HOST);
+    world.crash(world.process_of(HOST));
+    world.run().unwrap();
+    assert_eq!(world.row.status, JobStatus::Failed);
+    let reason = world.reason().unwrap();
+    assert_eq!(
+        (reason.code, reason.party),
+        (ReasonCode::DataChanged, Some(HOST))
+    );
+}
+
+#[test]
+fn a_checkpoint_that_does_not_open_changes_no_bit() {
+    let mut world = world(Protection::SecAgg);
+    world.run_until(|world| world.round().0 >= 2).unwrap();
+    world.spoil_checkpoint();
+    world.crash(world.process_of(GUEST));
+    finish_with_the_pooled_bits(world);
+}

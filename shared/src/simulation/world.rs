@@ -1,0 +1,571 @@
+//! Processes, a bus without memory, and the platform's row, moved by a seeded scheduler.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use uuid::Uuid;
+
+use super::federation::Federation;
+use crate::id::{Attempt, OrderId, PartyId, Round, SessionId};
+use crate::job::{Fence, JobStatus, Kind, Phase, Reason, Report};
+use crate::message::{Beat, EventBody, Grant, Outcome};
+use crate::session::{Effect, Input, Seat, Session, fence_of};
+use crate::store::moves::{Row, Started};
+
+/// How unkind the bus and the machines are, in probabilities per step.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Faults {
+    /// A message is lost.
+    pub(super) loss: f64,
+    /// A message is delivered, and stays under way.
+    pub(super) repeat: f64,
+    /// A process dies and starts again.
+    pub(super) crash: f64,
+    /// A session's thread dies; its process lives on.
+    pub(super) forget: f64,
+    /// Crashes and forgotten sessions at most.
+    pub(super) deaths_max: u32,
+    /// Steps after which nothing of this happens any more.
+    pub(super) steps: u32,
+}
+
+/// Steps within which a job must end.
+const STEPS_MAX: u32 = 20_000;
+const LEASE_MILLISECONDS: i64 = 8_000;
+
+/// A message under way.
+#[derive(Clone)]
+pub(super) enum Wire {
+    /// To whichever process of a party takes it: a job to claim.
+    Invitation { attempt: Attempt },
+    /// To whichever process of a party takes it: a guest's offer.
+    Offer { party: PartyId, envelope: Vec<u8> },
+    /// To one process' queue.
+    Letter {
+        queue: String,
+        envelope: Vec<u8>,
+        sender: String,
+        fence: Fence,
+    },
+    /// To one process' queue: a claim was granted.
+    Granted { queue: String, grant: Grant },
+    /// To one process' queue: a session is over.
+    Ended { queue: String, fence: Fence },
+    /// Back to its sender: the queue is gone.
+    Returned {
+        sender: String,
+        fence: Fence,
+        queue: String,
+    },
+    /// To the platform.
+    Event {
+        fence: Fence,
+        party: PartyId,
+        reply_to: String,
+        event: EventBody,
+    },
+    /// To the platform.
+    Beat { beat: Beat },
+}
+
+pub(super) struct Process {
+    pub(super) seat: Seat,
+    pub(super) sessions: BTreeMap<(u32, SessionId), Session>,
+}
+
+/// Everything there is.
+pub(super) struct World {
+    pub(super) rng: StdRng,
+    pub(super) now: Duration,
+    pub(super) federation: Federation,
+    pub(super) row: Row,
+    checkpoint: Option<Vec<u8>>,
+    pub(super) parts: BTreeMap<PartyId, Vec<u8>>,
+    /// How often the row was finished: once, or something counted twice.
+    pub(super) finishes: u32,
+    /// Sessions that were granted the job.
+    pub(super) holders: BTreeSet<SessionId>,
+    pub(super) processes: Vec<Process>,
+    pub(super) wires: Vec<Wire>,
+    faults: Faults,
+    deaths: u32,
+    pub(super) steps: u32,
+    incarnations: u32,
+    /// Whether a session that did not have the job changed its row.
+    pub(super) strangers_heard: bool,
+    /// Parties that are away: nothing reaches them.
+    pub(super) away: BTreeSet<PartyId>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, federation: Federation, faults: Faults) -> World {
+        let row = Row {
+            order: OrderId(1),
+            job: federation.job,
+            kind: Kind::Train,
+            guest: federation.spec.parties.guest,
+            status: JobStatus::Pending,
+            status_at: 0,
+            attempt: Attempt(1),
+            held: None,
+            failures: 0,
+            checkpoint_round: None,
+            digests: BTreeMap::new(),
+            report: Report::default(),
+            deadline_at: i64::MAX,
+        };
+        let mut world = World {
+            rng: StdRng::seed_from_u64(seed),
+            now: Duration::ZERO,
+            row,
+            checkpoint: None,
+            parts: BTreeMap::new(),
+            finishes: 0,
+            holders: BTreeSet::new(),
+            processes: Vec::new(),
+            wires: Vec::new(),
+            faults,
+            deaths: 0,
+            steps: 0,
+            incarnations: 0,
+            strangers_heard: false,
+            away: BTreeSet::new(),
+            federation,
+        };
+        for party in world.federation.everybody() {
+            world.employ(party);
+        }
+        world
+    }
+
+    /// Starts one more process for a party.
+    pub(super) fn employ(&mut self, party: PartyId) {
+        self.incarnations += 1;
+        let address = format!("session.{party}.{}", self.incarnations);
+        let seat = self.federation.seat(party, address);
+        self.processes.push(Process {
+            seat,
+            sessions: BTreeMap::new(),
+        });
+    }
+
+    /// Kills a process and everything it knows, and starts it again.
+    pub(super) fn crash(&mut self, index: usize) {
+        let party = self.processes.remove(index).seat.party;
+        self.employ(party);
+    }
+
+    pub(super) fn process_of(&self, party: PartyId) -> usize {
+        self.processes
+            .iter()
+            .position(|p| p.seat.party == party)
+            .unwrap()
+    }
+
+    /// Runs until the job has ended and every session is closed.
+    pub(super) fn run(&mut self) -> Result<(), String> {
+        self.run_until(|world| {
+            world.row.status.is_terminal()
+                && world
+                    .processes
+                    .iter()
+                    .all(|process| process.sessions.is_empty())
+        })
+    }
+
+    /// Runs until something is so.
+    pub(super) fn run_until(&mut self, done: impl Fn(&World) -> bool) -> Result<(), String> {
+        while !done(self) {
+            if self.steps >= STEPS_MAX {
+                return Err(format!(
+                    "not done after {STEPS_MAX} steps: {:?}",
+                    self.row.status
+                ));
+            }
+            self.step();
+        }
+        Ok(())
+    }
+
+    /// Does one thing, chosen at random.
+    pub(super) fn step(&mut self) {
+        self.steps += 1;
+        let faults = if self.steps < self.faults.steps {
+            self.faults
+        } else {
+            Faults::default()
+        };
+        if self.deaths < faults.deaths_max {
+            if self.rng.random_bool(faults.crash) {
+                self.deaths += 1;
+                let index = self.rng.random_range(0..self.processes.len());
+                return self.crash(index);
+            }
+            if self.rng.random_bool(faults.forget) {
+                self.deaths += 1;
+                let index = self.rng.random_range(0..self.processes.len());
+                self.processes[index].sessions.pop_first();
+                return;
+            }
+        }
+        let work = self.rng.random_bool(0.3) && self.idle();
+        if work {
+            return;
+        }
+        if self.wires.is_empty() || self.rng.random_bool(0.06) {
+            if !self.idle() || self.rng.random_bool(0.1) {
+                self.tick();
+            }
+            return;
+        }
+        // Mostly in order, sometimes any: delay and reordering.
+        let ordered = self.rng.random_bool(0.6);
+        let index = if ordered {
+            0
+        } else {
+            self.rng.random_range(0..self.wires.len())
+        };
+        let wire = self.wires.remove(index);
+        if self.rng.random_bool(faults.loss) {
+            return;
+        }
+        if self.rng.random_bool(faults.repeat) {
+            self.wires.push(wire.clone());
+        }
+        self.deliver(wire);
+    }
+
+    /// Lets some session do a piece of work that was put off.
+    fn idle(&mut self) -> bool {
+        for index in 0..self.processes.len() {
+            let fences: Vec<_> = self.processes[index].sessions.keys().copied().collect();
+            for key in fences {
+                let (rng, now) = (&mut self.rng, self.now);
+                let session = self.processes[index].sessions.get_mut(&key).unwrap();
+                if let Some(effects) = session.idle(rng, now) {
+                    self.act(index, key, effects);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn milliseconds(&self) -> i64 {
+        i64::try_from(self.now.as_millis()).unwrap()
+    }
+
+    /// Lets time pass: sessions, beats, the sweep.
+    fn tick(&mut self) {
+        self.now += Duration::from_millis(self.rng.random_range(100..2_000));
+        for index in 0..self.processes.len() {
+            let keys: Vec<_> = self.processes[index].sessions.keys().copied().collect();
+            for key in keys {
+                let process = &mut self.processes[index];
+                let Some(session) = process.sessions.get_mut(&key) else {
+                    continue;
+                };
+                let effects = session.tick(&mut self.rng, self.now);
+                if let Some(standing) = session.standing(self.now) {
+                    let beat = Beat {
+                        fence: self.federation.fence(key),
+                        reply_to: process.seat.address.clone(),
+                        progress: standing.progress,
+                        waiting: standing.waiting,
+                    };
+                    self.wires.push(Wire::Beat { beat });
+                }
+                self.act(index, key, effects);
+            }
+        }
+        let now = self.milliseconds();
+        if let Some(held) = self.row.held {
+            let fence = self.federation.fence((self.row.attempt.0, held.session));
+            self.row.lose(&fence, now);
+        }
+        if self.row.status == JobStatus::Pending {
+            self.wires.push(Wire::Invitation {
+                attempt: self.row.attempt,
+            });
+        }
+    }
+
+    fn pick(&mut self, party: PartyId) -> Option<usize> {
+        if self.away.contains(&party) {
+            return None;
+        }
+        let all: Vec<usize> = (0..self.processes.len())
+            .filter(|&index| self.processes[index].seat.party == party)
+            .collect();
+        (!all.is_empty()).then(|| all[self.rng.random_range(0..all.len())])
+    }
+
+    fn at(&self, queue: &str) -> Option<usize> {
+        self.processes
+            .iter()
+            .position(|process| process.seat.address == queue)
+    }
+
+    fn deliver(&mut self, wire: Wire) {
+        match wire {
+            Wire::Invitation { attempt } => self.claim(attempt),
+            Wire::Offer { party, envelope } => self.offered(party, envelope),
+            Wire::Letter {
+                queue,
+                envelope,
+                sender,
+                fence,
+            } => match self.at(&queue) {
+                Some(index) => {
+                    let of = fence_of(&envelope).unwrap();
+                    self.tell(index, (of.attempt.0, of.session), Input::Envelope(envelope));
+                }
+                None => self.wires.push(Wire::Returned {
+                    sender,
+                    fence,
+                    queue,
+                }),
+            },
+            Wire::Granted { queue, grant } => {
+                if let Some(index) = self.at(&queue) {
+                    let key = (grant.fence.attempt.0, grant.fence.session);
+                    self.tell(index, key, Input::Granted(Box::new(grant)));
+                }
+            }
+            Wire::Ended { queue, fence } => {
+                if let Some(index) = self.at(&queue) {
+                    self.tell(index, (fence.attempt.0, fence.session), Input::Ended);
+                }
+            }
+            Wire::Returned {
+                sender,
+                fence,
+                queue,
+            } => {
+                if let Some(index) = self.at(&sender) {
+                    let key = (fence.attempt.0, fence.session);
+                    self.tell(index, key, Input::Returned { queue });
+                }
+            }
+            Wire::Event {
+                fence,
+                party,
+                reply_to,
+                event,
+            } => {
+                self.fold(fence, party, reply_to, event);
+            }
+            Wire::Beat { beat } => {
+                let (fence, queue, now) = (beat.fence, beat.reply_to.clone(), self.milliseconds());
+                if !self.row.beat(beat, LEASE_MILLISECONDS, now) {
+                    self.wires.push(Wire::Ended { queue, fence });
+                }
+            }
+        }
+    }
+
+    fn claim(&mut self, attempt: Attempt) {
+        let Some(index) = self.pick(self.federation.spec.parties.guest) else {
+            return;
+        };
+        let session = SessionId(Uuid::from_u128(self.rng.random()));
+        let fence = self.federation.fence((attempt.0, session));
+        let process = &mut self.processes[index];
+        let (claim, effects) = Session::claim(self.now, process.seat.clone(), fence);
+        process.sessions.insert((attempt.0, session), claim);
+        self.act(index, (attempt.0, session), effects);
+    }
+
+    fn offered(&mut self, party: PartyId, envelope: Vec<u8>) {
+        let Some(index) = self.pick(party) else {
+            return;
+        };
+        let fence = fence_of(&envelope).unwrap();
+        let key = (fence.attempt.0, fence.session);
+        if self.processes[index].sessions.contains_key(&key) {
+            return self.tell(index, key, Input::Envelope(envelope));
+        }
+        let seat = self.processes[index].seat.clone();
+        match Session::join(&mut self.rng, self.now, &seat, fence, &envelope) {
+            Ok((session, effects)) => {
+                self.processes[index].sessions.insert(key, session);
+                self.act(index, key, effects);
+            }
+            Err(effects) => self.act(index, key, effects),
+        }
+    }
+
+    /// Hands an input to a session, if it is still there.
+    pub(super) fn tell(&mut self, index: usize, key: (u32, SessionId), input: Input) {
+        let (rng, now) = (&mut self.rng, self.now);
+        if let Some(session) = self.processes[index].sessions.get_mut(&key) {
+            let effects = session.handle(rng, now, input);
+            self.act(index, key, effects);
+        }
+    }
+
+    /// Does what a session wants done.
+    fn act(&mut self, index: usize, key: (u32, SessionId), effects: Vec<Effect>) {
+        let fence = self.federation.fence(key);
+        let (party, sender) = (
+            self.processes[index].seat.party,
+            self.processes[index].seat.address.clone(),
+        );
+        for effect in effects {
+            match effect {
+                Effect::Send { queue, envelope } => {
+                    let sender = sender.clone();
+                    self.wires.push(Wire::Letter {
+                        queue,
+                        envelope,
+                        sender,
+                        fence,
+                    });
+                }
+                Effect::Invite {
+                    queue, envelope, ..
+                } => {
+                    let party = self.federation.consumer(&queue);
+                    self.wires.push(Wire::Offer { party, envelope });
+                }
+                Effect::Report(event) => {
+                    let reply_to = sender.clone();
+                    self.wires.push(Wire::Event {
+                        fence,
+                        party,
+                        reply_to,
+                        event,
+                    });
+                }
+                Effect::Load(_) => {
+                    let rows = self.federation.rows(party);
+                    self.tell(index, key, Input::Loaded(Ok(Box::new(rows))));
+                }
+                Effect::MakeKey(_) => {
+                    let key_made = Box::new(self.federation.key());
+                    self.tell(index, key, Input::Key(key_made));
+                }
+                Effect::Close => {
+                    self.processes[index].sessions.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Whether these are the words of the session that has the job.
+    fn is_current(&self, fence: &Fence) -> bool {
+        let held = self
+            .row
+            .held
+            .is_some_and(|held| held.session == fence.session);
+        held && self.row.attempt == fence.attempt
+    }
+
+    /// The status aggregator, and the law that words of any other session change nothing.
+    fn fold(&mut self, fence: Fence, party: PartyId, reply_to: String, event: EventBody) {
+        let claim = matches!(event, EventBody::Claimed { .. });
+        let before = (!claim && !self.is_current(&fence)).then(|| self.row.clone());
+        self.apply(fence, party, reply_to, event);
+        self.strangers_heard |= before.is_some_and(|before| before != self.row);
+    }
+
+    fn apply(&mut self, fence: Fence, party: PartyId, reply_to: String, event: EventBody) {
+        let now = self.milliseconds();
+        match event {
+            EventBody::Claimed { .. } => {
+                if !self.row.claim(&fence, party, LEASE_MILLISECONDS, now) {
+                    return self.wires.push(Wire::Ended {
+                        queue: reply_to,
+                        fence,
+                    });
+                }
+                self.holders.insert(fence.session);
+                let grant = Grant {
+                    fence,
+                    spec: self.federation.spec_bytes(),
+                    checkpoint: self.checkpoint.clone(),
+                    digests: self.row.digests.clone(),
+                    model: None,
+                };
+                self.wires.push(Wire::Granted {
+                    queue: reply_to,
+                    grant,
+                });
+            }
+            EventBody::Started {
+                rows,
+                dropped,
+                digests,
+                privacy,
+            } => {
+                let started = Started {
+                    rows,
+                    dropped,
+                    digests,
+                    privacy,
+                };
+                self.row.started(&fence, started, now);
+            }
+            EventBody::Checkpoint { progress, blob } => {
+                let before = self.row.checkpoint_round;
+                self.row.checkpoint(&fence, progress);
+                assert!(
+                    self.row.checkpoint_round >= before,
+                    "a checkpoint moved back"
+                );
+                if self.row.checkpoint_round != before {
+                    self.checkpoint = Some(blob);
+                }
+            }
+            EventBody::Finished {
+                progress,
+                outcome: Outcome::Model(parts),
+            } => {
+                let before = self.row.status;
+                self.row.finish(&fence, progress, now);
+                if self.row.status != before {
+                    self.finishes += 1;
+                    self.parts = parts;
+                }
+            }
+            EventBody::Finished { .. } => unreachable!("this job trains"),
+            EventBody::Failed { reason } => {
+                self.row.fail(&fence, reason, now);
+            }
+        }
+    }
+
+    /// Ends the job as its owner would.
+    pub(super) fn cancel(&mut self) {
+        self.row.cancel(self.milliseconds());
+    }
+
+    /// Flips a bit of the stored checkpoint.
+    pub(super) fn spoil_checkpoint(&mut self) {
+        self.checkpoint.as_mut().unwrap()[50] ^= 1;
+    }
+
+    /// Whether gradients are being summed, as far as the platform knows.
+    pub(super) fn is_training(&self) -> bool {
+        self.row.report.phase == Phase::Training
+    }
+
+    /// A letter under way to a party's session.
+    pub(super) fn step_for(&self, party: PartyId) -> Option<usize> {
+        let address = &self.processes[self.process_of(party)].seat.address;
+        let to = |wire: &Wire| matches!(wire, Wire::Letter { queue, .. } if queue == address);
+        self.wires.iter().position(to)
+    }
+
+    /// The last reason, for a test's message.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        self.row.report.reason.clone()
+    }
+
+    /// The round that training has reached, as far as the platform knows.
+    pub(super) fn round(&self) -> Round {
+        self.row.report.round
+    }
+}
