@@ -1,1 +1,3 @@
 //! worker
+
+pub mod status_aggregator;
