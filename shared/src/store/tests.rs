@@ -617,7 +617,8 @@ async fn the_oldest_dead_letters_give_way() {
     let path = directory.path().join("concord.sqlite");
     let connection = rusqlite::Connection::open(&path).unwrap();
     let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-        INSERT INTO dead_letters (queue, reason, bytes, seen_at) SELECT 'events', 'old', i, 0 FROM n";
+        INSERT INTO dead_letters (queue, reason, bytes, seen_at)
+        SELECT 'events', 'old', i, 0 FROM n";
     let filled = connection.execute(fill, [limits::DEAD_LETTERS_MAX as i64]);
     assert_eq!(filled.unwrap(), limits::DEAD_LETTERS_MAX);
     let bury = store.bury("beats".to_owned(), "new".to_owned(), 0);
