@@ -104,3 +104,9 @@ pub const JOBS_PAGE_MAX: usize = 100;
 pub const SWEEP_ROWS_MAX: i64 = 1000;
 /// Records of unreadable messages; the oldest give way.
 pub const DEAD_LETTERS_MAX: usize = 10_000;
+/// Messages the status aggregator holds unanswered, of each queue.
+pub const AGGREGATOR_PREFETCH: usize = 16;
+/// Milliseconds before the first repeat of what an outage stopped; doubles with each.
+pub const RETRY_MILLISECONDS: u64 = 50;
+/// Milliseconds between two such repeats at most.
+pub const RETRY_MILLISECONDS_MAX: u64 = 2000;

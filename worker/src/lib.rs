@@ -3,3 +3,4 @@
 mod desk;
 pub mod party_worker;
 mod seat;
+pub mod status_aggregator;
