@@ -79,3 +79,12 @@ pub const DELIVERIES_MAX: u32 = 5;
 pub const INVITATION_PREFETCH: usize = 8;
 /// Sessions one worker process sits in at once.
 pub const SESSIONS_MAX: usize = 256;
+
+/// Seconds between two pieces of an HTTP request's body.
+pub const HTTP_CHUNK_SECONDS_MAX: u64 = 10;
+/// Seconds an HTTP connection lives, after which it ends with the request it is at.
+pub const HTTP_CONNECTION_SECONDS_MAX: u64 = 300;
+/// Seconds for the HTTP requests under way when a connection or the server ends.
+pub const HTTP_DRAIN_SECONDS_MAX: u64 = 30;
+/// Seconds the API spends on a hint that a job is there; the sweep repeats a lost one.
+pub const HINT_SECONDS_MAX: u64 = 1;
