@@ -88,3 +88,14 @@ pub const HTTP_CONNECTION_SECONDS_MAX: u64 = 300;
 pub const HTTP_DRAIN_SECONDS_MAX: u64 = 30;
 /// Seconds the API spends on a hint that a job is there; the sweep repeats a lost one.
 pub const HINT_SECONDS_MAX: u64 = 1;
+
+/// Nested parentheses, NOTs, ANDs and ORs of one query.
+pub const CONDITION_DEPTH_MAX: usize = 16;
+/// Values of one IN list.
+pub const IN_LITERALS_MAX: usize = 1000;
+/// Bytes of one constant of a query.
+pub const LITERAL_BYTES_MAX: usize = 256;
+/// `%` in one LIKE pattern.
+pub const LIKE_WILDCARDS_MAX: usize = 2;
+/// Seconds that reading one query's rows from a source may take.
+pub const SOURCE_READ_SECONDS_MAX: u64 = 120;
