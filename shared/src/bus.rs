@@ -1,1 +1,222 @@
-//! (to come)
+//! The bus: named queues of byte messages between processes, or between the parts of one.
+//!
+//! **The bus is lossy**: it may drop, repeat, reorder or delay; a job's row is the truth and every
+//! message can be made again from it. What it does promise keeps the common case fast: a message
+//! to a queue that is not there comes back, a durable message that its reader lost is delivered
+//! again, and one that kills its readers is parked.
+//!
+//! The queue [`queue::DEAD`](crate::message::queue::DEAD) is always there.
+
+pub mod local;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::limits;
+
+/// The queues of one federation.
+#[derive(Clone)]
+pub enum Bus {
+    /// In this process.
+    Local(local::Bus),
+}
+
+/// What a queue promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueKind {
+    /// Survives its readers. A delivery dropped unsettled goes back to the head, and after
+    /// [`limits::DELIVERIES_MAX`] deliveries to `dead`. A full queue refuses.
+    Durable,
+    /// One reader's own, gone with it. A delivery dropped unsettled is lost. A full queue refuses.
+    Session,
+    /// For signs of life: a message is gone after [`limits::BEAT_LIFE_SECONDS`], or when
+    /// [`limits::BEATS_WAITING_MAX`] newer ones wait. A delivery dropped unsettled is lost.
+    Beats,
+}
+
+/// Why the bus did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody declared the queue, or its reader is gone.
+    #[error("queue {queue} does not exist")]
+    Unroutable {
+        /// The queue.
+        queue: String,
+    },
+    /// Longer than the bus carries.
+    #[error(
+        "a message of {bytes} bytes to queue {queue}: at most {} travel",
+        limits::MESSAGE_BYTES_MAX
+    )]
+    TooLarge {
+        /// The queue.
+        queue: String,
+        /// Length of the body.
+        bytes: usize,
+    },
+    /// Too much waits in the queue already.
+    #[error("queue {queue} is full")]
+    Full {
+        /// The queue.
+        queue: String,
+    },
+    /// The queue is there and is of another kind.
+    #[error("queue {queue} is {found:?}, not {asked:?}")]
+    KindDiffers {
+        /// The queue.
+        queue: String,
+        /// Its kind.
+        found: QueueKind,
+        /// The kind asked for.
+        asked: QueueKind,
+    },
+    /// A session queue has its one reader.
+    #[error("queue {queue} has its reader")]
+    Taken {
+        /// The queue.
+        queue: String,
+    },
+}
+
+impl Bus {
+    /// A bus within this process, without a queue but `dead`.
+    pub fn local() -> Bus {
+        Bus::Local(local::Bus::new())
+    }
+
+    /// Makes a queue, unless it is there.
+    ///
+    /// # Errors
+    /// [`Error::KindDiffers`].
+    pub async fn declare(&self, queue: &str, kind: QueueKind) -> Result<(), Error> {
+        match self {
+            Bus::Local(bus) => bus.declare(queue, kind),
+        }
+    }
+
+    /// Puts a message at the end of a queue.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Unroutable`], [`Error::Full`]; the message is not in the queue
+    /// then.
+    pub async fn publish(&self, queue: &str, body: Vec<u8>) -> Result<(), Error> {
+        self.send(queue, body, None).await
+    }
+
+    /// As [`Bus::publish`], for a message that is made again: it vanishes when nobody took it
+    /// within `life`.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`].
+    pub async fn publish_expiring(
+        &self,
+        queue: &str,
+        body: Vec<u8>,
+        life: Duration,
+    ) -> Result<(), Error> {
+        self.send(queue, body, Some(life)).await
+    }
+
+    async fn send(&self, queue: &str, body: Vec<u8>, life: Option<Duration>) -> Result<(), Error> {
+        if body.len() > limits::MESSAGE_BYTES_MAX {
+            return Err(Error::TooLarge {
+                queue: queue.to_owned(),
+                bytes: body.len(),
+            });
+        }
+        match self {
+            Bus::Local(bus) => bus.publish(queue, body, life),
+        }
+    }
+
+    /// Reads a queue, beside its other readers; each message goes to one of them. At most
+    /// `prefetch` (1 or more) deliveries are unsettled at once.
+    ///
+    /// # Errors
+    /// [`Error::Unroutable`]; [`Error::Taken`] for a session queue with a reader.
+    pub async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, Error> {
+        match self {
+            Bus::Local(bus) => bus.consume(queue, prefetch).map(Consumer::Local),
+        }
+    }
+}
+
+/// A reader of a queue.
+pub enum Consumer {
+    /// In this process.
+    Local(local::Consumer),
+}
+
+impl Consumer {
+    /// The next message, once there is one and the prefetch allows it. `None`: the queue is gone,
+    /// which is a fault; declare and consume again. May be cancelled without losing a message.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        match self {
+            Consumer::Local(consumer) => Some(Delivery::Local(consumer.next().await)),
+        }
+    }
+}
+
+/// A message in the hands of its reader, which settles it by [`Delivery::ack`] or
+/// [`Delivery::reject`]; what dropping it does instead depends on the [`QueueKind`].
+#[must_use = "an unsettled delivery comes back, or is lost"]
+pub enum Delivery {
+    /// In this process.
+    Local(local::Delivery),
+}
+
+impl Delivery {
+    /// The message.
+    pub fn body(&self) -> &[u8] {
+        match self {
+            Delivery::Local(delivery) => delivery.body(),
+        }
+    }
+
+    /// Which delivery of the message this is, from 1.
+    pub fn attempts(&self) -> u32 {
+        match self {
+            Delivery::Local(delivery) => delivery.attempts(),
+        }
+    }
+
+    /// How the message came to `dead`; `None` in every other queue.
+    pub fn death(&self) -> Option<&Death> {
+        match self {
+            Delivery::Local(delivery) => delivery.death(),
+        }
+    }
+
+    /// Done with it.
+    pub async fn ack(self) {
+        match self {
+            Delivery::Local(delivery) => delivery.ack(),
+        }
+    }
+
+    /// Nobody can read it: moves it to `dead`. In `dead` itself it is dropped.
+    pub async fn reject(self) {
+        match self {
+            Delivery::Local(delivery) => delivery.reject(),
+        }
+    }
+}
+
+/// How a message came to `dead`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// The queue it was in.
+    pub queue: String,
+    /// What happened there.
+    pub cause: Cause,
+}
+
+/// What brings a message to `dead`. Expired messages just vanish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its reader could not read it.
+    Rejected,
+    /// It was delivered [`limits::DELIVERIES_MAX`] times and never settled.
+    Unsettled,
+}

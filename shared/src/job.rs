@@ -13,8 +13,9 @@ use crate::table::Dropped;
 
 /// What a job is to do. Its JSON is the job's canonical request: stored once, hashed, and carried
 /// to every party as the same bytes.
+// No `tag`: serde reads a tagged enum through a buffer, where a map's numeric keys stay text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Spec {
     /// Train one model over the rows of several parties.
     Train(TrainSpec),
@@ -63,7 +64,34 @@ pub struct InferSpec {
     pub query: Query,
 }
 
+/// What kind of job it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// [`Spec::Train`].
+    Train,
+    /// [`Spec::Infer`].
+    Infer,
+}
+
+impl Kind {
+    /// The word of the table and of the logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Train => "train",
+            Kind::Infer => "infer",
+        }
+    }
+}
+
 impl Spec {
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Spec::Train(_) => Kind::Train,
+            Spec::Infer(_) => Kind::Infer,
+        }
+    }
+
     /// The party whose worker takes the job.
     pub fn guest(&self) -> PartyId {
         match self {

@@ -99,3 +99,18 @@ pub const LITERAL_BYTES_MAX: usize = 256;
 pub const LIKE_WILDCARDS_MAX: usize = 2;
 /// Seconds that reading one query's rows from a source may take.
 pub const SOURCE_READ_SECONDS_MAX: u64 = 120;
+
+/// Messages that wait in one queue of the in-process bus.
+pub const QUEUE_MESSAGES_MAX: usize = 100_000;
+/// Bytes that wait in one queue of the in-process bus.
+pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Signs of life that wait; the oldest give way.
+pub const BEATS_WAITING_MAX: usize = 4096;
+/// Seconds after which a sign of life says nothing: the lease it would extend has ended.
+pub const BEAT_LIFE_SECONDS: u64 = LEASE_SECONDS;
+/// Jobs of one page of the list.
+pub const JOBS_PAGE_MAX: usize = 100;
+/// Rows the sweep looks at in one query.
+pub const SWEEP_ROWS_MAX: i64 = 1000;
+/// Records of unreadable messages; the oldest give way.
+pub const DEAD_LETTERS_MAX: usize = 10_000;

@@ -180,6 +180,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
 /// Queue names.
 pub mod queue {
     use crate::id::PartyId;
+    use crate::job::Kind;
 
     /// Events of sessions.
     pub const EVENTS: &str = "events";
@@ -203,6 +204,14 @@ pub mod queue {
     /// Inference jobs for a party to claim.
     pub fn infer(party: PartyId) -> String {
         format!("party.{party}.infer")
+    }
+
+    /// Where a job's invitations go: to its guest's workers for that kind.
+    pub fn invitations(kind: Kind, guest: PartyId) -> String {
+        match kind {
+            Kind::Train => self::guest(guest),
+            Kind::Infer => infer(guest),
+        }
     }
 
     /// One worker process' own queue.

@@ -1,1 +1,261 @@
-//! (to come)
+//! The store: jobs, models and results, and the moves of a job as transactions.
+//!
+//! A job's row is the truth about it; every message can be made again from it. Each move loads the
+//! row, lets `moves` decide and writes what it decided, in one transaction on the database's
+//! clock. Each query is written once and compiled for every database.
+
+mod change;
+mod moves;
+mod read;
+mod report;
+mod row;
+mod schema;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::id::{Attempt, JobId, ModelId, OrderId, PartyId};
+use crate::job::{JobStatus, Report, Spec};
+pub use moves::Started;
+
+/// A database.
+#[derive(Clone)]
+pub enum Store {
+    /// One file, used by this process alone.
+    Sqlite(sqlite::Sqlite),
+}
+
+/// One transaction that may write, told the database's time; once per database. It runs in a task
+/// of its own: a caller that goes away does not leave half a transaction.
+macro_rules! write {
+    ($store:expr, async |$connection:ident, $now:ident| $body:block) => {{
+        let store = $store.clone();
+        let work = async move {
+            match store {
+                Store::Sqlite(database) => {
+                    let mut pooled = database.writer.get().await?;
+                    let connection: &mut $crate::store::sqlite::Connection = &mut pooled;
+                    let body = async move |$connection: &mut $crate::store::sqlite::Connection| {
+                        let $now: i64 = diesel::select($crate::store::sqlite::now())
+                            .get_result($connection)
+                            .await?;
+                        $body
+                    };
+                    connection.immediate_transaction(body).await
+                }
+            }
+        };
+        match tokio::spawn(work).await {
+            Ok(result) => result,
+            Err(stopped) => match stopped.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err($crate::store::Error::Interrupted),
+            },
+        }
+    }};
+}
+use write;
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not there, not ours, or no database.
+    #[error("the database {} cannot be opened: {reason}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A newer version of Concord used this database.
+    #[error("the database has schema {found}; this version knows schemas up to {known}")]
+    Schema {
+        /// The unknown one.
+        found: String,
+        /// The newest known one.
+        known: String,
+    },
+    /// No connection could be had.
+    #[error("the database cannot be reached")]
+    Connection(#[from] diesel_async::pooled_connection::deadpool::PoolError),
+    /// A query or a commit went wrong; the transaction changed nothing, or all of it.
+    #[error("the database refused")]
+    Query(#[from] diesel::result::Error),
+    /// A row holds what this version cannot read.
+    #[error("{row}: column {column} holds what this version cannot read")]
+    Corrupt {
+        /// Which row.
+        row: String,
+        /// Which column.
+        column: &'static str,
+    },
+    /// A number that the database's columns cannot hold.
+    #[error("{what} {value}: at most {} fits", i64::MAX)]
+    TooLarge {
+        /// What it counts or names.
+        what: &'static str,
+        /// The number.
+        value: u64,
+    },
+    /// The process is ending.
+    #[error("the process is ending")]
+    Interrupted,
+}
+
+impl Error {
+    /// Whether the database may take the same words later: it is away, busy or full. Otherwise it
+    /// never will.
+    pub fn is_outage(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind as Kind, Error as Query};
+        match self {
+            Error::Connection(_) | Error::Interrupted => true,
+            Error::Query(Query::DatabaseError(kind, _)) => !matches!(
+                kind,
+                Kind::UniqueViolation
+                    | Kind::ForeignKeyViolation
+                    | Kind::NotNullViolation
+                    | Kind::CheckViolation
+            ),
+            Error::Query(Query::SerializationError(_) | Query::DeserializationError(_)) => false,
+            Error::Query(_) => true,
+            Error::Open { .. }
+            | Error::Schema { .. }
+            | Error::Corrupt { .. }
+            | Error::TooLarge { .. } => false,
+        }
+    }
+}
+
+/// A job to be accepted.
+pub struct NewJob {
+    /// What it is to do.
+    pub spec: Spec,
+    /// Who asked for it.
+    pub owner: PartyId,
+    /// The caller's request as sent.
+    pub echo: String,
+    /// How long it may take from now; see [`limits::JOB_DEADLINE_SECONDS`].
+    pub deadline: Duration,
+}
+
+/// An accepted job: on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its name inside.
+    pub job: JobId,
+    /// Its name outside.
+    pub order: OrderId,
+    /// The model it trains, or scores with.
+    pub model: ModelId,
+}
+
+/// A job as it stands. Times are Unix milliseconds of the database's clock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Its name inside.
+    pub id: JobId,
+    /// Its name outside.
+    pub order: OrderId,
+    /// The model it trains, or scores with.
+    pub model: ModelId,
+    /// Who asked for it.
+    pub owner: PartyId,
+    /// What it does.
+    pub spec: Spec,
+    /// The caller's request as sent.
+    pub echo: String,
+    /// Where it stands.
+    pub status: JobStatus,
+    /// When it took that status; for a pending job when it last became one.
+    pub status_at: i64,
+    /// The current attempt, or the last one.
+    pub attempt: Attempt,
+    /// Failed attempts since the checkpoint last advanced.
+    pub failures: u32,
+    /// What clients may see. While the job is pending it waits for its guest.
+    pub report: Report,
+    /// When it was accepted.
+    pub created_at: i64,
+    /// When it fails, should it not have ended.
+    pub deadline_at: i64,
+}
+
+/// A model, trained or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Its name outside.
+    pub id: ModelId,
+    /// The job that trains it.
+    pub job: Job,
+}
+
+impl Model {
+    /// Whether its parts are there.
+    pub fn trained(&self) -> bool {
+        self.job.status == JobStatus::Finished
+    }
+}
+
+/// A job that waits for a worker of its guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// Its place in line.
+    pub order: OrderId,
+    /// The job.
+    pub job: JobId,
+    /// The attempt to claim.
+    pub attempt: Attempt,
+    /// Where the invitation goes.
+    pub queue: String,
+}
+
+/// What a session's word, or the sweep's, did to a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It counted and the session goes on.
+    Counted,
+    /// The attempt ended; the next one waits to be claimed.
+    Released(Unclaimed),
+    /// The job ended.
+    Ended,
+    /// It changed nothing: the speaker does not have the job, or there was nothing to change.
+    Stale,
+}
+
+/// What a wish to end a job came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It ended by this wish.
+    Cancelled,
+    /// It had ended before.
+    AlreadyEnded,
+    /// There is no such job.
+    NotFound,
+}
+
+/// A message that nobody could read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Where it was.
+    pub queue: String,
+    /// Why nobody could read it.
+    pub reason: String,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was recorded: Unix milliseconds of the database's clock.
+    pub seen_at: i64,
+}
+
+impl Store {
+    /// Opens a SQLite file, makes it if it is not there (readable by this user alone), and brings
+    /// its tables up to date. A commit is on disk when it is confirmed.
+    ///
+    /// # Errors
+    /// [`Error::Open`]; [`Error::Schema`] when a newer version made it.
+    pub async fn open(path: &Path) -> Result<Store, Error> {
+        sqlite::open(path).await.map(Store::Sqlite)
+    }
+}

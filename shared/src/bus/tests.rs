@@ -1,0 +1,372 @@
+//! One suite for every bus: functions over `&Bus`, run once per home.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Bus, Cause, Consumer, Death, Delivery, Error, QueueKind};
+use crate::limits;
+use crate::message::queue;
+
+/// Long enough for a broker under load, never waited for when all is well.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+macro_rules! suite {
+    ($home:ident, $bus:expr; $($test:ident)*) => {
+        mod $home {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&$bus).await;
+                }
+            )*
+        }
+    };
+}
+
+suite!(local, crate::bus::Bus::local();
+    messages_arrive_in_order
+    a_waiting_reader_is_woken
+    a_message_goes_to_one_of_many_readers
+    a_burst_wakes_every_reader
+    a_message_to_nowhere_comes_back
+    a_message_over_the_limit_is_refused
+    a_dropped_delivery_returns_to_the_head
+    a_message_that_is_never_settled_is_parked
+    a_rejected_message_is_parked_with_its_queue
+    a_message_dead_twice_is_gone
+    a_reader_holds_no_more_than_its_prefetch
+    a_cancelled_read_loses_nothing
+    a_session_queue_dies_with_its_reader
+    a_session_queue_has_one_reader
+    a_transient_delivery_dropped_is_lost
+    an_expired_message_vanishes
+    the_oldest_beats_give_way
+    a_queue_keeps_its_kind
+);
+
+fn name() -> String {
+    format!("test.{}", Uuid::new_v4())
+}
+
+async fn declared(bus: &Bus, kind: QueueKind) -> String {
+    let queue = name();
+    bus.declare(&queue, kind).await.unwrap();
+    queue
+}
+
+async fn next(consumer: &mut Consumer) -> Delivery {
+    tokio::time::timeout(PATIENCE, consumer.next())
+        .await
+        .expect("a message arrives")
+        .expect("the queue is there")
+}
+
+async fn take(consumer: &mut Consumer) -> Vec<u8> {
+    let delivery = next(consumer).await;
+    let body = delivery.body().to_vec();
+    delivery.ack().await;
+    body
+}
+
+/// The next dead letter of one queue; those of other tests are passed over.
+async fn dead(bus: &Bus, from: &str) -> (Vec<u8>, Death) {
+    let mut consumer = bus.consume(queue::DEAD, 1).await.unwrap();
+    loop {
+        let delivery = next(&mut consumer).await;
+        let death = delivery.death().expect("what is dead says why").clone();
+        let body = delivery.body().to_vec();
+        delivery.ack().await;
+        if death.queue == from {
+            return (body, death);
+        }
+    }
+}
+
+async fn messages_arrive_in_order(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    for i in 0..100 {
+        bus.publish(&queue, vec![i]).await.unwrap();
+    }
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    for i in 0..100 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!((delivery.body(), delivery.attempts()), (&[i][..], 1));
+        assert_eq!(delivery.death(), None);
+        delivery.ack().await;
+    }
+}
+
+async fn a_waiting_reader_is_woken(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Session).await;
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    let (body, sent) = tokio::join!(take(&mut consumer), bus.publish(&queue, vec![7]));
+    sent.unwrap();
+    assert_eq!(body, [7]);
+}
+
+async fn a_message_goes_to_one_of_many_readers(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    let mut one = bus.consume(&queue, 1).await.unwrap();
+    let mut other = bus.consume(&queue, 1).await.unwrap();
+    for i in 0..2 {
+        bus.publish(&queue, vec![i]).await.unwrap();
+    }
+    let first = next(&mut one).await;
+    let second = next(&mut other).await;
+    let bodies: BTreeSet<_> = [first.body(), second.body()].map(<[u8]>::to_vec).into();
+    assert_eq!(bodies, BTreeSet::from([vec![0], vec![1]]));
+    first.ack().await;
+    second.ack().await;
+}
+
+async fn a_burst_wakes_every_reader(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let mut consumer = bus.consume(&queue, 1).await.unwrap();
+        readers.spawn(async move {
+            let mut taken = 0;
+            while take(&mut consumer).await.is_empty() {
+                taken += 1;
+            }
+            taken
+        });
+    }
+    for _ in 0..1000 {
+        bus.publish(&queue, Vec::new()).await.unwrap();
+    }
+    for _ in 0..8 {
+        bus.publish(&queue, vec![1]).await.unwrap();
+    }
+    let taken = tokio::time::timeout(PATIENCE, readers.join_all()).await;
+    assert_eq!(taken.unwrap().iter().sum::<i32>(), 1000);
+}
+
+async fn a_message_to_nowhere_comes_back(bus: &Bus) {
+    let queue = name();
+    let sent = bus.publish(&queue, vec![1]).await;
+    assert!(matches!(sent, Err(Error::Unroutable { queue: q }) if q == queue));
+    let consumer = bus.consume(&queue, 1).await;
+    assert!(matches!(consumer, Err(Error::Unroutable { .. })));
+}
+
+async fn a_message_over_the_limit_is_refused(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    let whole = vec![0; limits::MESSAGE_BYTES_MAX];
+    bus.publish(&queue, whole).await.unwrap();
+    let long = vec![0; limits::MESSAGE_BYTES_MAX + 1];
+    assert!(matches!(
+        bus.publish(&queue, long.clone()).await,
+        Err(Error::TooLarge { bytes, .. }) if bytes == limits::MESSAGE_BYTES_MAX + 1
+    ));
+    // The size is looked at first, so that the answer does not depend on who listens.
+    let nowhere = bus.publish(&name(), long).await;
+    assert!(matches!(nowhere, Err(Error::TooLarge { .. })));
+}
+
+async fn a_dropped_delivery_returns_to_the_head(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    bus.publish(&queue, vec![1]).await.unwrap();
+    bus.publish(&queue, vec![2]).await.unwrap();
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    drop(next(&mut consumer).await);
+    let again = next(&mut consumer).await;
+    assert_eq!((again.body(), again.attempts()), (&[1][..], 2));
+    // A reader that dies gives back what it holds.
+    drop((consumer, again));
+    let mut heir = bus.consume(&queue, 1).await.unwrap();
+    assert_eq!(take(&mut heir).await, [1]);
+    assert_eq!(take(&mut heir).await, [2]);
+}
+
+async fn a_message_that_is_never_settled_is_parked(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    bus.publish(&queue, b"poison".to_vec()).await.unwrap();
+    bus.publish(&queue, b"sound".to_vec()).await.unwrap();
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    for attempt in 1..=limits::DELIVERIES_MAX {
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.body(), b"poison");
+        assert_eq!(delivery.attempts(), attempt);
+    }
+    assert_eq!(take(&mut consumer).await, b"sound");
+    let cause = Cause::Unsettled;
+    let death = Death {
+        queue: queue.clone(),
+        cause,
+    };
+    assert_eq!(dead(bus, &queue).await, (b"poison".to_vec(), death));
+}
+
+async fn a_rejected_message_is_parked_with_its_queue(bus: &Bus) {
+    for kind in [QueueKind::Durable, QueueKind::Session, QueueKind::Beats] {
+        let queue = declared(bus, kind).await;
+        bus.publish(&queue, b"nonsense".to_vec()).await.unwrap();
+        let mut consumer = bus.consume(&queue, 1).await.unwrap();
+        next(&mut consumer).await.reject().await;
+        let (body, death) = dead(bus, &queue).await;
+        assert_eq!(body, b"nonsense");
+        assert_eq!(death.cause, Cause::Rejected);
+    }
+}
+
+async fn a_message_dead_twice_is_gone(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    let mut graves = bus.consume(queue::DEAD, 1).await.unwrap();
+    bus.publish(&queue, vec![1]).await.unwrap();
+    next(&mut consumer).await.reject().await;
+    next(&mut graves).await.reject().await;
+    bus.publish(&queue, vec![2]).await.unwrap();
+    next(&mut consumer).await.reject().await;
+    assert_eq!(take(&mut graves).await, [2]);
+}
+
+async fn a_reader_holds_no_more_than_its_prefetch(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    for i in 0..3 {
+        bus.publish(&queue, vec![i]).await.unwrap();
+    }
+    let mut consumer = bus.consume(&queue, 2).await.unwrap();
+    let first = next(&mut consumer).await;
+    let second = next(&mut consumer).await;
+    assert!(waits(&mut consumer).await);
+    first.ack().await;
+    assert_eq!(take(&mut consumer).await, [2]);
+    second.ack().await;
+}
+
+/// Whether nothing can be read now.
+async fn waits(consumer: &mut Consumer) -> bool {
+    tokio::select! {
+        biased;
+        _ = consumer.next() => false,
+        () = std::future::ready(()) => true,
+    }
+}
+
+async fn a_cancelled_read_loses_nothing(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    let mut one = bus.consume(&queue, 1).await.unwrap();
+    let mut other = bus.consume(&queue, 1).await.unwrap();
+    {
+        // Both stand in line; the one that is rung for leaves before it looks.
+        let mut leaving = Box::pin(one.next());
+        assert!(pending(&mut leaving).await);
+        let staying = tokio::spawn(async move { take(&mut other).await });
+        tokio::task::yield_now().await;
+        bus.publish(&queue, vec![1]).await.unwrap();
+        drop(leaving);
+        let body = tokio::time::timeout(PATIENCE, staying).await;
+        assert_eq!(body.unwrap().unwrap(), [1]);
+    }
+    bus.publish(&queue, vec![2]).await.unwrap();
+    assert_eq!(take(&mut one).await, [2]);
+}
+
+/// Polls once.
+async fn pending<F: Future + Unpin>(future: &mut F) -> bool {
+    tokio::select! {
+        biased;
+        _ = future => false,
+        () = std::future::ready(()) => true,
+    }
+}
+
+async fn a_session_queue_dies_with_its_reader(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Session).await;
+    bus.publish(&queue, vec![1]).await.unwrap();
+    let mut consumer = bus.consume(&queue, 8).await.unwrap();
+    let held = next(&mut consumer).await;
+    drop(consumer);
+    let sent = bus.publish(&queue, vec![2]).await;
+    assert!(matches!(sent, Err(Error::Unroutable { .. })));
+    drop(held);
+    let sent = bus.publish(&queue, vec![3]).await;
+    assert!(matches!(sent, Err(Error::Unroutable { .. })));
+}
+
+async fn a_session_queue_has_one_reader(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Session).await;
+    let _reader = bus.consume(&queue, 1).await.unwrap();
+    let second = bus.consume(&queue, 1).await;
+    assert!(matches!(second, Err(Error::Taken { .. })));
+}
+
+async fn a_transient_delivery_dropped_is_lost(bus: &Bus) {
+    for kind in [QueueKind::Session, QueueKind::Beats] {
+        let queue = declared(bus, kind).await;
+        bus.publish(&queue, vec![1]).await.unwrap();
+        bus.publish(&queue, vec![2]).await.unwrap();
+        let mut consumer = bus.consume(&queue, 1).await.unwrap();
+        drop(next(&mut consumer).await);
+        assert_eq!(take(&mut consumer).await, [2]);
+    }
+}
+
+async fn an_expired_message_vanishes(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    bus.publish_expiring(&queue, vec![1], Duration::ZERO)
+        .await
+        .unwrap();
+    bus.publish_expiring(&queue, vec![2], PATIENCE)
+        .await
+        .unwrap();
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    assert_eq!(take(&mut consumer).await, [2]);
+}
+
+async fn the_oldest_beats_give_way(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Beats).await;
+    for i in 0..=limits::BEATS_WAITING_MAX as u64 {
+        bus.publish(&queue, i.to_be_bytes().to_vec()).await.unwrap();
+    }
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    assert_eq!(take(&mut consumer).await, 1u64.to_be_bytes());
+}
+
+async fn a_queue_keeps_its_kind(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    bus.declare(&queue, QueueKind::Durable).await.unwrap();
+    assert!(matches!(
+        bus.declare(&queue, QueueKind::Beats).await,
+        Err(Error::KindDiffers {
+            found: QueueKind::Durable,
+            asked: QueueKind::Beats,
+            ..
+        })
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_on_many_threads_sleep_through_nothing() {
+    for _ in 0..50 {
+        a_burst_wakes_every_reader(&Bus::local()).await;
+    }
+}
+
+/// The broker's bound is far away and soft; this home's is exact.
+#[tokio::test]
+async fn a_full_queue_in_memory_refuses_and_recovers() {
+    let bus = Bus::local();
+    let queue = declared(&bus, QueueKind::Durable).await;
+    let messages = limits::QUEUE_BYTES_MAX / limits::MESSAGE_BYTES_MAX;
+    for _ in 0..messages {
+        let body = vec![0; limits::MESSAGE_BYTES_MAX];
+        bus.publish(&queue, body).await.unwrap();
+    }
+    let refused = bus.publish(&queue, vec![1]).await;
+    assert!(matches!(refused, Err(Error::Full { .. })));
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    take(&mut consumer).await;
+    bus.publish(&queue, vec![1]).await.unwrap();
+
+    let queue = declared(&bus, QueueKind::Durable).await;
+    for _ in 0..limits::QUEUE_MESSAGES_MAX {
+        bus.publish(&queue, Vec::new()).await.unwrap();
+    }
+    let refused = bus.publish(&queue, Vec::new()).await;
+    assert!(matches!(refused, Err(Error::Full { .. })));
+}

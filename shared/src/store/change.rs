@@ -1,0 +1,391 @@
+//! Everything that writes, each in one transaction.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::moves::{Row, Started};
+use super::row::{self, JobChange, JobRow, to_json};
+use super::schema::{
+    checkpoints, dead_letters, jobs, model_parts, models, parties, requests, results,
+};
+use super::{Applied, Cancelled, Error, NewJob, Store, Submitted, write};
+use crate::id::{JobId, ModelId, OrderId, PartyId};
+use crate::job::{Fence, Reason, ReasonCode, Spec};
+use crate::limits;
+use crate::message::{Beat, Grant, Outcome, Progress};
+
+/// What a move writes beside the job's row.
+enum Keep {
+    Nothing,
+    Checkpoint(Vec<u8>),
+    Scores(String),
+    /// Party and sealed part.
+    Model(Vec<(i64, Vec<u8>)>),
+}
+
+impl Store {
+    /// Accepts a job: once this returns it is on disk, and will end. A training job gets its model.
+    ///
+    /// # Errors
+    /// An outage; an inference whose model does not exist is not checked here.
+    pub async fn submit(&self, new: NewJob) -> Result<Submitted, Error> {
+        let job = JobId(Uuid::now_v7());
+        let spec = to_json(&new.spec);
+        let deadline = milliseconds(new.deadline);
+        write!(self, async |connection, now| {
+            let deadline_at = now.saturating_add(deadline);
+            let row = row::new(job, &new.spec, new.owner, now, deadline_at)?;
+            let order: i64 = diesel::insert_into(jobs::table)
+                .values(row)
+                .returning(jobs::order_id)
+                .get_result(connection)
+                .await?;
+            let texts = (requests::spec.eq(spec), requests::echo.eq(new.echo));
+            diesel::insert_into(requests::table)
+                .values((requests::job.eq(job.to_string()), texts))
+                .execute(connection)
+                .await?;
+            let model = match new.spec {
+                Spec::Infer(spec) => spec.model,
+                Spec::Train(_) => ModelId(
+                    diesel::insert_into(models::table)
+                        .values(models::job.eq(job.to_string()))
+                        .returning(models::id)
+                        .get_result(connection)
+                        .await?,
+                ),
+            };
+            Ok(Submitted {
+                job,
+                order: OrderId(order),
+                model,
+            })
+        })
+    }
+
+    /// Gives the job to a session of its guest, until `lease` after its last beat. `None`: the
+    /// attempt is not open, or another session has it.
+    ///
+    /// # Errors
+    /// An outage; a row that cannot be read.
+    pub async fn claim(
+        &self,
+        fence: Fence,
+        party: PartyId,
+        lease: Duration,
+    ) -> Result<Option<Grant>, Error> {
+        let lease = milliseconds(lease);
+        let claimed = self
+            .change(fence.job, move |row, now| {
+                let digests = row.claim(&fence, party, lease, now);
+                let digests = digests.then(|| row.digests.clone());
+                (digests.is_some(), Keep::Nothing, digests)
+            })
+            .await?;
+        let Some(digests) = claimed.flatten() else {
+            return Ok(None);
+        };
+        // What follows can change only by a word of this session, or by the job's end.
+        let Some((spec, text)) = self.spec(fence.job).await? else {
+            return Ok(None);
+        };
+        let model = match spec {
+            Spec::Train(_) => None,
+            Spec::Infer(spec) => self.model_part(spec.model, spec.party).await?,
+        };
+        Ok(Some(Grant {
+            fence,
+            spec: text.into_bytes(),
+            checkpoint: self.checkpoint_of(fence.job).await?,
+            digests,
+            model,
+        }))
+    }
+
+    /// Keeps the job with its session for another `lease`, and takes down where it stands. False:
+    /// the session does not have the job (any more).
+    ///
+    /// # Errors
+    /// An outage; a row that cannot be read.
+    pub async fn beat(&self, beat: Beat, lease: Duration) -> Result<bool, Error> {
+        let lease = milliseconds(lease);
+        let alive = self
+            .change(beat.fence.job, move |row, now| {
+                let alive = row.beat(beat, lease, now);
+                (alive, Keep::Nothing, alive)
+            })
+            .await?;
+        Ok(alive == Some(true))
+    }
+
+    /// Every party joined and has its rows. Ends the job when a digest is not that of an earlier
+    /// attempt.
+    ///
+    /// # Errors
+    /// An outage; a row that cannot be read.
+    pub async fn started(&self, fence: Fence, started: Started) -> Result<Applied, Error> {
+        self.apply(fence.job, move |row, now| {
+            (row.started(&fence, started, now), Keep::Nothing)
+        })
+        .await
+    }
+
+    /// Keeps a checkpoint if it is newer than the last; the job's failures count from it.
+    ///
+    /// # Errors
+    /// An outage; a row that cannot be read.
+    pub async fn checkpoint(
+        &self,
+        fence: Fence,
+        progress: Progress,
+        sealed: Vec<u8>,
+    ) -> Result<Applied, Error> {
+        self.apply(fence.job, move |row, _now| {
+            (row.checkpoint(&fence, progress), Keep::Checkpoint(sealed))
+        })
+        .await
+    }
+
+    /// Ends the job with what it made: the outcome becomes visible with the status. An outcome that
+    /// does not fit the job counts as a failed attempt.
+    ///
+    /// # Errors
+    /// An outage; a row that cannot be read.
+    pub async fn finish(
+        &self,
+        fence: Fence,
+        progress: Progress,
+        outcome: Outcome,
+    ) -> Result<Applied, Error> {
+        let Some((spec, _)) = self.spec(fence.job).await? else {
+            return Ok(Applied::Stale);
+        };
+        let keep = match (&spec, outcome) {
+            (Spec::Train(spec), Outcome::Model(parts))
+                if parts.keys().copied().eq(spec.parties.ascending()) =>
+            {
+                let mut rows = Vec::with_capacity(parts.len());
+                for (party, sealed) in parts {
+                    rows.push((row::integer("party", party.0)?, sealed));
+                }
+                Keep::Model(rows)
+            }
+            (Spec::Infer(_), Outcome::Scores(scores))
+                if scores
+                    .iter()
+                    .all(|score| (0.0..=1.0).contains(&score.label)) =>
+            {
+                Keep::Scores(to_json(&scores))
+            }
+            (Spec::Train(_) | Spec::Infer(_), Outcome::Model(_) | Outcome::Scores(_)) => {
+                return self.fail(fence, unfit(&spec)).await;
+            }
+        };
+        self.apply(fence.job, move |row, now| {
+            (row.finish(&fence, progress, now), keep)
+        })
+        .await
+    }
+
+    /// The session gave up: the next attempt opens when another may end differently and there were
+    /// not too many, otherwise the job fails.
+    ///
+    /// # Errors
+    /// An outage; a row that cannot be read.
+    pub async fn fail(&self, fence: Fence, reason: Reason) -> Result<Applied, Error> {
+        self.apply(fence.job, move |row, now| {
+            (row.fail(&fence, reason, now), Keep::Nothing)
+        })
+        .await
+    }
+
+    /// Takes the job from a session whose lease ended; such a job is named by [`Store::silent`].
+    ///
+    /// # Errors
+    /// An outage; a row that cannot be read.
+    pub async fn lose(&self, fence: Fence) -> Result<Applied, Error> {
+        self.apply(fence.job, move |row, now| {
+            (row.lose(&fence, now), Keep::Nothing)
+        })
+        .await
+    }
+
+    /// Fails a job whose deadline passed, naming whom it waited for; such a job is named by
+    /// [`Store::overdue`].
+    ///
+    /// # Errors
+    /// An outage; a row that cannot be read.
+    pub async fn expire(&self, job: JobId) -> Result<Applied, Error> {
+        self.apply(job, |row, now| (row.expire(now), Keep::Nothing))
+            .await
+    }
+
+    /// Ends a job by its owner's wish.
+    ///
+    /// # Errors
+    /// An outage; a row that cannot be read.
+    pub async fn cancel(&self, order: OrderId) -> Result<Cancelled, Error> {
+        let Some(job) = self.job_by_order(order).await? else {
+            return Ok(Cancelled::NotFound);
+        };
+        let applied = self
+            .apply(job.id, |row, now| (row.cancel(now), Keep::Nothing))
+            .await?;
+        Ok(match applied {
+            Applied::Ended => Cancelled::Cancelled,
+            Applied::Counted | Applied::Released(_) | Applied::Stale => Cancelled::AlreadyEnded,
+        })
+    }
+
+    /// Sets the names of parties; parties that are not among them stay.
+    ///
+    /// # Errors
+    /// An outage; a party id beyond the database's numbers.
+    pub async fn register_parties(&self, names: BTreeMap<PartyId, String>) -> Result<(), Error> {
+        let mut rows = Vec::with_capacity(names.len());
+        for (party, name) in names {
+            let id = row::integer("party", party.0)?;
+            rows.push((id, name));
+        }
+        write!(self, async |connection, _now| {
+            for (id, name) in rows {
+                diesel::insert_into(parties::table)
+                    .values((parties::id.eq(id), parties::name.eq(&name)))
+                    .on_conflict(parties::id)
+                    .do_update()
+                    .set(parties::name.eq(&name))
+                    .execute(connection)
+                    .await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Records a message that nobody could read; of the records, the newest
+    /// [`limits::DEAD_LETTERS_MAX`] are kept.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn bury(&self, queue: String, reason: String, bytes: usize) -> Result<(), Error> {
+        write!(self, async |connection, now| {
+            let newest: i64 = diesel::insert_into(dead_letters::table)
+                .values((
+                    dead_letters::queue.eq(queue),
+                    dead_letters::reason.eq(reason),
+                    dead_letters::bytes.eq(bytes as i64),
+                    dead_letters::seen_at.eq(now),
+                ))
+                .returning(dead_letters::id)
+                .get_result(connection)
+                .await?;
+            let oldest = newest - limits::DEAD_LETTERS_MAX as i64;
+            diesel::delete(dead_letters::table.filter(dead_letters::id.le(oldest)))
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
+    }
+
+    /// One move that answers by [`Applied`]; what it keeps is kept unless it was stale.
+    async fn apply<F>(&self, job: JobId, decide: F) -> Result<Applied, Error>
+    where
+        F: FnOnce(&mut Row, i64) -> (Applied, Keep) + Send + 'static,
+    {
+        let applied = self
+            .change(job, move |row, now| {
+                let (applied, keep) = decide(row, now);
+                (applied != Applied::Stale, keep, applied)
+            })
+            .await?;
+        Ok(applied.unwrap_or(Applied::Stale))
+    }
+
+    /// One transaction: loads the row, lets `decide` change it, and writes it and what is to be
+    /// kept if `decide` says that it counts. `None`: there is no such job.
+    async fn change<T, F>(&self, job: JobId, decide: F) -> Result<Option<T>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Row, i64) -> (bool, Keep, T) + Send + 'static,
+    {
+        let id = job.to_string();
+        write!(self, async |connection, now| {
+            let found = jobs::table
+                .find(&id)
+                .first::<JobRow>(connection)
+                .await
+                .optional()?;
+            let Some(found) = found else {
+                return Ok(None);
+            };
+            let mut row = Row::try_from(found)?;
+            let (counts, keep, answer) = decide(&mut row, now);
+            if !counts {
+                return Ok(Some(answer));
+            }
+            diesel::update(jobs::table.find(&id))
+                .set(JobChange::from(&row))
+                .execute(connection)
+                .await?;
+            match keep {
+                Keep::Nothing => (),
+                Keep::Checkpoint(sealed) => {
+                    diesel::insert_into(checkpoints::table)
+                        .values((checkpoints::job.eq(&id), checkpoints::sealed.eq(&sealed)))
+                        .on_conflict(checkpoints::job)
+                        .do_update()
+                        .set(checkpoints::sealed.eq(&sealed))
+                        .execute(connection)
+                        .await?;
+                }
+                Keep::Scores(scores) => {
+                    diesel::insert_into(results::table)
+                        .values((results::job.eq(&id), results::scores.eq(scores)))
+                        .execute(connection)
+                        .await?;
+                }
+                Keep::Model(parts) => {
+                    let model: i64 = models::table
+                        .filter(models::job.eq(&id))
+                        .select(models::id)
+                        .first(connection)
+                        .await?;
+                    for (party, sealed) in parts {
+                        diesel::insert_into(model_parts::table)
+                            .values((
+                                model_parts::model.eq(model),
+                                model_parts::party.eq(party),
+                                model_parts::sealed.eq(sealed),
+                            ))
+                            .execute(connection)
+                            .await?;
+                    }
+                }
+            }
+            if row.status.is_terminal() {
+                diesel::delete(checkpoints::table.find(&id))
+                    .execute(connection)
+                    .await?;
+            }
+            Ok(Some(answer))
+        })
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn unfit(spec: &Spec) -> Reason {
+    Reason {
+        code: ReasonCode::Protocol,
+        text: format!(
+            "Party {} delivered a result that is not this job's.",
+            spec.guest()
+        ),
+        party: Some(spec.guest()),
+    }
+}

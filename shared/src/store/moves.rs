@@ -1,0 +1,234 @@
+//! What may happen to a job, without a database: each move looks at the row, asks
+//! [`JobStatus::after`], and changes the row or leaves it alone. A move whose fence is not the
+//! row's current one changes nothing; so does every move on a job that has ended.
+
+use std::collections::BTreeMap;
+
+use super::report;
+use super::{Applied, Unclaimed};
+use crate::id::{Attempt, JobId, OrderId, PartyId, Round, SessionId};
+use crate::job::{Fence, JobStatus, Kind, Privacy, Reason, Report, Transition, Waiting};
+use crate::limits;
+use crate::message::{Beat, Progress, queue};
+use crate::table::Dropped;
+
+/// A job's row as the moves see it. Times are Unix milliseconds of the database's clock.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Row {
+    pub(super) order: OrderId,
+    pub(super) job: JobId,
+    pub(super) kind: Kind,
+    pub(super) guest: PartyId,
+    pub(super) status: JobStatus,
+    pub(super) status_at: i64,
+    pub(super) attempt: Attempt,
+    /// Who has the job, until when; while it runs.
+    pub(super) held: Option<Held>,
+    pub(super) failures: i32,
+    pub(super) checkpoint_round: Option<Round>,
+    pub(super) digests: BTreeMap<PartyId, Vec<u8>>,
+    pub(super) report: Report,
+    pub(super) deadline_at: i64,
+}
+
+/// A session's hold of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) session: SessionId,
+    pub(super) lease_until: i64,
+}
+
+/// What [`Row::started`] is told.
+pub struct Started {
+    /// Rows each party uses.
+    pub rows: BTreeMap<PartyId, u64>,
+    /// Rows each party left out.
+    pub dropped: BTreeMap<PartyId, Dropped>,
+    /// Each party's keyed digest of its rows.
+    pub digests: BTreeMap<PartyId, Vec<u8>>,
+    /// How contributions are protected; `None` for inference.
+    pub privacy: Option<Privacy>,
+}
+
+impl Row {
+    /// Whom the job waits for: its parties while it runs, its guest while nobody has it.
+    pub(super) fn waiting(&self) -> Option<Waiting> {
+        match self.status {
+            JobStatus::Pending => Some(Waiting {
+                parties: vec![self.guest],
+                since: self.status_at,
+            }),
+            JobStatus::Running => self.report.waiting.clone(),
+            JobStatus::Finished | JobStatus::Failed | JobStatus::Cancelled => None,
+        }
+    }
+
+    /// The job as something to claim.
+    pub(super) fn unclaimed(&self) -> Unclaimed {
+        Unclaimed {
+            order: self.order,
+            job: self.job,
+            attempt: self.attempt,
+            queue: queue::invitations(self.kind, self.guest),
+        }
+    }
+
+    /// Who has the job.
+    pub(super) fn fence(&self) -> Option<Fence> {
+        self.held.map(|held| Fence {
+            job: self.job,
+            attempt: self.attempt,
+            session: held.session,
+        })
+    }
+
+    fn held_by(&self, fence: &Fence) -> bool {
+        self.fence().as_ref() == Some(fence)
+    }
+
+    /// Whether the session has the job now. A repeated claim of the session that has it is granted
+    /// again: the first answer may be lost.
+    pub(super) fn claim(&mut self, fence: &Fence, party: PartyId, lease: i64, now: i64) -> bool {
+        let free = self.status == JobStatus::Pending
+            && self.job == fence.job
+            && self.attempt == fence.attempt
+            && self.guest == party;
+        if free && self.take(Transition::Claim, now) {
+            self.report.waiting = None;
+        } else if !self.held_by(fence) {
+            return false;
+        }
+        self.held = Some(Held {
+            session: fence.session,
+            lease_until: now.saturating_add(lease),
+        });
+        true
+    }
+
+    /// Whether the session still has the job.
+    pub(super) fn beat(&mut self, beat: Beat, lease: i64, now: i64) -> bool {
+        let alive = self.held_by(&beat.fence);
+        if alive {
+            self.held = Some(Held {
+                session: beat.fence.session,
+                lease_until: now.saturating_add(lease),
+            });
+            report::progressed(&mut self.report, beat.progress);
+            report::waits(&mut self.report, beat.waiting, now);
+        }
+        alive
+    }
+
+    pub(super) fn started(&mut self, fence: &Fence, started: Started, now: i64) -> Applied {
+        if !self.held_by(fence) {
+            return Applied::Stale;
+        }
+        if self.digests.is_empty() {
+            self.digests = started.digests;
+        } else if let Some(reason) = report::changed(&self.digests, &started.digests) {
+            return self.end(Transition::Fail, Some(reason), now);
+        }
+        report::started(
+            &mut self.report,
+            started.rows,
+            started.dropped,
+            started.privacy,
+        );
+        Applied::Counted
+    }
+
+    /// [`Applied::Counted`] when the checkpoint is newer than the one before, and only then it is
+    /// to be kept.
+    pub(super) fn checkpoint(&mut self, fence: &Fence, progress: Progress) -> Applied {
+        if !self.held_by(fence) || self.checkpoint_round >= Some(progress.round) {
+            return Applied::Stale;
+        }
+        self.checkpoint_round = Some(progress.round);
+        self.failures = 0;
+        report::progressed(&mut self.report, progress);
+        Applied::Counted
+    }
+
+    pub(super) fn finish(&mut self, fence: &Fence, progress: Progress, now: i64) -> Applied {
+        if !self.held_by(fence) {
+            return Applied::Stale;
+        }
+        report::progressed(&mut self.report, progress);
+        self.end(Transition::Finish, None, now)
+    }
+
+    pub(super) fn fail(&mut self, fence: &Fence, reason: Reason, now: i64) -> Applied {
+        if !self.held_by(fence) {
+            Applied::Stale
+        } else if reason.code.retryable() {
+            self.release(reason, now)
+        } else {
+            self.end(Transition::Fail, Some(reason), now)
+        }
+    }
+
+    /// Takes the job from a session whose lease ended.
+    pub(super) fn lose(&mut self, fence: &Fence, now: i64) -> Applied {
+        let over = self.held.is_some_and(|held| held.lease_until <= now);
+        if self.held_by(fence) && over {
+            self.release(report::lost(self.guest), now)
+        } else {
+            Applied::Stale
+        }
+    }
+
+    /// Ends a job whose deadline passed.
+    pub(super) fn expire(&mut self, now: i64) -> Applied {
+        if self.deadline_at > now {
+            return Applied::Stale;
+        }
+        let reason = report::late(self.waiting().as_ref());
+        self.end(Transition::Fail, Some(reason), now)
+    }
+
+    pub(super) fn cancel(&mut self, now: i64) -> Applied {
+        let reason = self.report.reason.clone();
+        self.end(Transition::Cancel, reason, now)
+    }
+
+    /// Opens the next attempt, or ends the job when too many failed without a new checkpoint.
+    fn release(&mut self, reason: Reason, now: i64) -> Applied {
+        self.failures += 1;
+        if self.failures >= limits::FAILURES_MAX {
+            let reason = report::too_many(&reason);
+            return self.end(Transition::Fail, Some(reason), now);
+        }
+        if !self.take(Transition::Release, now) {
+            return Applied::Stale;
+        }
+        self.attempt = Attempt(self.attempt.0 + 1);
+        self.report.reason = Some(reason);
+        self.report.waiting = None;
+        Applied::Released(self.unclaimed())
+    }
+
+    fn end(&mut self, how: Transition, reason: Option<Reason>, now: i64) -> Applied {
+        if !self.take(how, now) {
+            return Applied::Stale;
+        }
+        self.report.reason = reason;
+        self.report.waiting = None;
+        self.checkpoint_round = None;
+        self.digests = BTreeMap::new();
+        Applied::Ended
+    }
+
+    /// Whether the status changed. Nobody has a job whose status just changed.
+    fn take(&mut self, transition: Transition, now: i64) -> bool {
+        let Some(status) = self.status.after(transition) else {
+            return false;
+        };
+        self.status = status;
+        self.status_at = now;
+        self.held = None;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;
