@@ -10,8 +10,14 @@ mod fields;
 mod hyperparameters;
 mod infer_request;
 mod json;
+mod request;
+mod serve;
 mod sql;
 mod train_request;
 mod wording;
 
 pub use base::{Base, BaseError};
+pub use serve::{Limits, serve};
+
+#[cfg(test)]
+mod tests;

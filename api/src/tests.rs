@@ -1,0 +1,3 @@
+//! The API as its clients meet it: requests in, bytes out.
+
+mod serving;
