@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use shared::bus::QueueKind;
 use shared::id::{Attempt, OrderId, PartyId};
+use shared::job::{Reason, ReasonCode};
 use shared::message::{Invitation, decode, queue};
 use tokio::time::timeout;
 
@@ -232,6 +233,54 @@ async fn the_report_tells_who_brings_what_and_never_the_query() {
 }
 
 #[tokio::test]
+async fn the_report_tells_whom_a_job_waits_for_and_why_it_failed() {
+    let server = Server::new().await;
+    let (_, order) = server.train().await;
+    let path = format!("/model/report?order_id={order}");
+    let report = server.get(&path).await.data();
+    assert_eq!(
+        (&report["status"], &report["progress"]),
+        (&json!("waiting"), &json!(0))
+    );
+    assert_eq!(report["waiting"]["parties"], json!([3]));
+    assert_eq!(report["waiting"]["since"], report["created"]);
+    assert_eq!(report["ended"], Value::Null);
+    let fence = server.start(order).await;
+    let code = ReasonCode::OneClass;
+    let text = "All rows are negative.".to_owned();
+    server
+        .fail(
+            fence,
+            Reason {
+                code,
+                text,
+                party: Some(PartyId(4)),
+            },
+        )
+        .await;
+    let report = server.get(&path).await.data();
+    let reason = json!({
+        "code": "ONE_CLASS",
+        "party": 4,
+        "remedy": code.remedy(),
+        "text": "All rows are negative.",
+    });
+    assert_eq!(
+        (&report["status"], &report["progress"]),
+        (&json!("failed"), &json!(33))
+    );
+    assert_eq!(report["reason"], reason);
+    assert_eq!(report["waiting"], Value::Null);
+    assert!(report["ended"].is_i64() && report["started"].is_null());
+    let status = server
+        .get(&format!("/model/train_status?order_id={order}"))
+        .await
+        .data();
+    assert_eq!(status["train_status"]["train_status"], "failed");
+    assert_eq!(status["train_status"]["train_progress"], 33);
+}
+
+#[tokio::test]
 async fn the_board_is_served_with_a_strict_policy() {
     let server = Server::new().await;
     for (path, part) in [
@@ -243,6 +292,10 @@ async fn the_board_is_served_with_a_strict_policy() {
         assert_eq!(answered.status, 200);
         assert!(answered.text.contains(part), "{path}");
         assert!(!answered.text.contains("innerHTML"), "{path}");
+        let policy = answered.headers["content-security-policy"]
+            .to_str()
+            .expect("ASCII");
+        assert!(policy.starts_with("default-src 'self';"), "{policy}");
     }
     assert_eq!(
         server.get("/health").await.data(),

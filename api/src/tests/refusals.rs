@@ -374,9 +374,10 @@ async fn a_bad_query_is_refused_in_words() {
     for (body, status) in [("{}", 400), (r#"{"order_id": 999}"#, 404), ("[1]", 400)] {
         assert_eq!(server.post("/model/cancel", body).await.status, status);
     }
-    let deleted = server
-        .send(Method::DELETE, "/model/info", Body::empty())
-        .await;
-    assert_eq!(deleted.status, 405, "{}", deleted.text);
+    for (path, methods) in [("/model/info", "GET,HEAD"), ("/model/cancel", "POST")] {
+        let deleted = server.send(Method::DELETE, path, Body::empty()).await;
+        assert_eq!(deleted.status, 405, "{}", deleted.text);
+        assert_eq!(deleted.headers["allow"], methods);
+    }
     assert_eq!(server.jobs().await, 1);
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, header};
+use axum::http::{HeaderMap, Method, Request, header};
 use serde_json::Value;
 use shared::bus::Bus;
 use shared::id::{OrderId, PartyId, SessionId};
-use shared::job::{Fence, Privacy, Protection};
+use shared::job::{Fence, Privacy, Protection, Reason};
 use shared::message::{Outcome, Progress, Score};
 use shared::store::{Applied, Started, Store};
 use shared::table::Dropped;
@@ -56,6 +56,7 @@ pub(super) struct Server {
 
 pub(super) struct Answered {
     pub(super) status: u16,
+    pub(super) headers: HeaderMap,
     pub(super) text: String,
 }
 
@@ -173,6 +174,12 @@ impl Server {
         fence
     }
 
+    /// The training ends without a model.
+    pub(super) async fn fail(&self, fence: Fence, reason: Reason) {
+        let applied = self.state.store.fail(fence, reason).await.expect("up");
+        assert_eq!(applied, Applied::Ended);
+    }
+
     /// The training ends.
     pub(super) async fn finish(&self, fence: Fence) {
         let parts = (2..=4).map(|party| (PartyId(party), vec![0; 8])).collect();
@@ -228,11 +235,13 @@ impl Server {
     pub(super) async fn request(&self, request: Request<Body>) -> Answered {
         let response = self.app.clone().oneshot(request).await.expect("infallible");
         let status = response.status().as_u16();
+        let headers = response.headers().clone();
         let bytes = to_bytes(response.into_body(), usize::MAX)
             .await
             .expect("in memory");
         Answered {
             status,
+            headers,
             text: String::from_utf8(bytes.to_vec()).expect("UTF-8"),
         }
     }
