@@ -10,7 +10,7 @@
 //!   beforehand. Masks, tags, seals, and what is done once per key are not in it.
 //! - `weights`: of the federation's model, by attribute and `intercept`, in standardised units.
 //! - `pooled_weights`: the same, by [`shared::local`] on the embedded rows as one table.
-//! - `bit_identical`: whether every hospital's copy has the bits of the pooled model: weights, means
+//! - `bit_identical`: whether each hospital's copy has the bits of the pooled model: weights, means
 //!   and deviations.
 //! - `auc`, `accuracy`: over all rows, which are those of the training, from unrounded scores.
 //! - `predictions`: what `/model/infer_status` answered for one hospital's rows.
