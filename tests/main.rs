@@ -1,1 +1,1 @@
-
+//! Whole systems, and the laws of the tree.
