@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use api::Base;
 use serde::Deserialize;
 use shared::id::PartyId;
 use shared::limits::PARTY_ID_MAX;
@@ -18,7 +19,7 @@ pub struct Federation {
     /// Where jobs, models and keys are kept.
     pub data_dir: PathBuf,
     /// How clients reach this server, where that is not what they say in `Host`.
-    pub base: Option<String>,
+    pub base: Option<Base>,
     /// The hospitals.
     pub parties: BTreeMap<PartyId, Party>,
 }
@@ -86,6 +87,10 @@ impl Federation {
             base,
             party,
         } = toml::from_str(text)?;
+        let base = base
+            .map(|base| Base::parse(&base))
+            .transpose()
+            .context("base")?;
         let mut parties = BTreeMap::new();
         for entry in party {
             let id = PartyId(entry.id);

@@ -50,11 +50,11 @@ impl Standalone {
         } = federation;
         let data_dir = DataDir::lock(&data_dir)?;
         let store = Store::open(&data_dir.database()).await?;
-        let names: Vec<(PartyId, String)> = parties
+        let names = parties
             .iter()
             .map(|(id, party)| (*id, party.name.clone()))
             .collect();
-        store.register_parties(&names).await?;
+        store.register_parties(names).await?;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; is another server there?"))?;
@@ -69,12 +69,15 @@ impl Standalone {
         for config in workers(&data_dir, parties)? {
             tasks.spawn(party_worker::run(config, bus.clone(), shutdown.clone()));
         }
-        tasks.spawn(status_aggregator::run(
+        let (aggregator_bus, wake, stop) = (bus.clone(), Arc::clone(&submitted), shutdown.clone());
+        let aggregator = status_aggregator::run(
             store.clone(),
-            bus.clone(),
-            Arc::clone(&submitted),
-            shutdown.clone(),
-        ));
+            aggregator_bus,
+            status_aggregator::Timing::default(),
+            wake,
+            stop,
+        );
+        tasks.spawn(async { Ok(aggregator.await?) });
         let state = api::State {
             store,
             bus,

@@ -1,1 +1,52 @@
-//! api
+//! Concord's HTTP edge: takes jobs, answers polls, keeps nothing between two requests.
+//!
+//! One file per verb in `routes/`. What a request may say is read field by field
+//! (`train_request`, `infer_request`, `hyperparameters`), what is answered has one envelope
+//! (`answer`), and the seed's words for our states are in `wording`.
+
+mod answer;
+mod base;
+mod fields;
+mod hyperparameters;
+mod infer_request;
+mod jobs;
+mod json;
+mod request;
+mod routes;
+mod serve;
+mod sql;
+mod train_request;
+mod wording;
+
+use std::sync::Arc;
+
+use axum::Router;
+use shared::bus::Bus;
+use shared::store::Store;
+use tokio::sync::Notify;
+
+pub use base::{Base, BaseError};
+pub use serve::{Limits, serve};
+
+/// What every request is answered from.
+#[derive(Clone)]
+pub struct State {
+    /// Where jobs are.
+    pub store: Store,
+    /// Where a new job is hinted at; the sweep repeats what is lost.
+    pub bus: Bus,
+    /// Rung after each new job, so that a sweep in this process looks at once.
+    pub submitted: Arc<Notify>,
+    /// How clients reach this server; `None` takes the request's header Host.
+    pub base: Option<Base>,
+    /// Unix milliseconds.
+    pub now: fn() -> i64,
+}
+
+/// The API as a service.
+pub fn app(state: State) -> Router {
+    routes::router(state)
+}
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,15 @@ pub const INVITATION_PREFETCH: usize = 8;
 /// Sessions one worker process sits in at once.
 pub const SESSIONS_MAX: usize = 256;
 
+/// Seconds between two pieces of an HTTP request's body.
+pub const HTTP_CHUNK_SECONDS_MAX: u64 = 10;
+/// Seconds an HTTP connection lives, after which it ends with the request it is at.
+pub const HTTP_CONNECTION_SECONDS_MAX: u64 = 300;
+/// Seconds for the HTTP requests under way when a connection or the server ends.
+pub const HTTP_DRAIN_SECONDS_MAX: u64 = 30;
+/// Seconds the API spends on a hint that a job is there; the sweep repeats a lost one.
+pub const HINT_SECONDS_MAX: u64 = 1;
+
 /// Nested parentheses, NOTs, ANDs and ORs of one query.
 pub const CONDITION_DEPTH_MAX: usize = 16;
 /// Values of one IN list.
@@ -90,6 +99,7 @@ pub const LITERAL_BYTES_MAX: usize = 256;
 pub const LIKE_WILDCARDS_MAX: usize = 2;
 /// Seconds that reading one query's rows from a source may take.
 pub const SOURCE_READ_SECONDS_MAX: u64 = 120;
+
 /// Messages that wait in one queue of the in-process bus.
 pub const QUEUE_MESSAGES_MAX: usize = 100_000;
 /// Bytes that wait in one queue of the in-process bus.
@@ -104,3 +114,9 @@ pub const JOBS_PAGE_MAX: usize = 100;
 pub const SWEEP_ROWS_MAX: i64 = 1000;
 /// Records of unreadable messages; the oldest give way.
 pub const DEAD_LETTERS_MAX: usize = 10_000;
+/// Messages the status aggregator holds unanswered, of each queue.
+pub const AGGREGATOR_PREFETCH: usize = 16;
+/// Milliseconds before the first repeat of what an outage stopped; doubles with each.
+pub const RETRY_MILLISECONDS: u64 = 50;
+/// Milliseconds between two such repeats at most.
+pub const RETRY_MILLISECONDS_MAX: u64 = 2000;

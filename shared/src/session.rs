@@ -19,6 +19,7 @@ mod claim;
 mod correspondence;
 mod guest;
 mod member;
+mod repeat;
 mod scoring;
 mod setup;
 

@@ -119,7 +119,13 @@ impl Error {
                     | Kind::NotNullViolation
                     | Kind::CheckViolation
             ),
-            Error::Query(Query::SerializationError(_) | Query::DeserializationError(_)) => false,
+            Error::Query(
+                Query::NotFound
+                | Query::InvalidCString(_)
+                | Query::QueryBuilderError(_)
+                | Query::SerializationError(_)
+                | Query::DeserializationError(_),
+            ) => false,
             Error::Query(_) => true,
             Error::Open { .. }
             | Error::Schema { .. }
@@ -137,7 +143,7 @@ pub struct NewJob {
     pub owner: PartyId,
     /// The caller's request as sent.
     pub echo: String,
-    /// How long it may take from now; see [`limits::JOB_DEADLINE_SECONDS`].
+    /// How long it may take from now; see [`crate::limits::JOB_DEADLINE_SECONDS`].
     pub deadline: Duration,
 }
 
@@ -251,7 +257,8 @@ pub struct DeadLetter {
 
 impl Store {
     /// Opens a SQLite file, makes it if it is not there (readable by this user alone), and brings
-    /// its tables up to date. A commit is on disk when it is confirmed.
+    /// its tables up to date. A commit is on disk when it is confirmed. The store works within
+    /// tokio's multi-thread runtime only.
     ///
     /// # Errors
     /// [`Error::Open`]; [`Error::Schema`] when a newer version made it.

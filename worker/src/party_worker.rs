@@ -1,27 +1,25 @@
 //! A party's worker (a hospital's, or the arbiter's): takes invitations and offers from its role
 //! queues, and carries letters between its sessions and the bus. It decides nothing.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
-use shared::bus::{Bus, Consumer, QueueKind};
+use shared::bus::{Bus, Consumer, Delivery, QueueKind};
 use shared::id::{PartyId, SessionId};
 use shared::job::Fence;
-use shared::limits::{BEAT_SECONDS, INVITATION_PREFETCH, SESSIONS_MAX};
-use shared::message::{self, Beat, Invitation, ToSession, queue};
+use shared::limits::{BEAT_SECONDS, INVITATION_PREFETCH};
+use shared::message::{self, Invitation, ToSession, queue};
 use shared::paillier::PublicKey;
 use shared::seal::Identity;
-use shared::session::{Directory, Input, Permits, Seat, Session, Standing, fence_of};
+use shared::session::{Directory, Input, Permits, Seat, fence_of};
 use shared::source::Source;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+use crate::desk::Desk;
 use crate::seat::{self, Seating};
 
 /// Letters of its sessions that a worker holds unanswered.
@@ -39,22 +37,6 @@ pub struct Config {
     pub permits: Permits,
     /// The party's data; `None` for the arbiter.
     pub source: Option<Source>,
-}
-
-/// A worker's desk: every session it sits in, by fence.
-pub(crate) struct Desk {
-    pub(crate) seat: Seat,
-    pub(crate) source: Option<Source>,
-    pub(crate) bus: Bus,
-    pub(crate) began: Instant,
-    sessions: Mutex<HashMap<Fence, Sitting>>,
-}
-
-/// The way to a session's thread.
-struct Sitting {
-    inbox: Sender<Input>,
-    /// What its next beat says; `None` for those that don't beat.
-    standing: Option<Standing>,
 }
 
 /// Runs a worker until `shutdown`. Its sessions are in memory: they end with it, and the jobs go on
@@ -80,34 +62,27 @@ pub async fn run(config: Config, bus: Bus, shutdown: CancellationToken) -> anyho
         address: address.clone(),
         read_key,
     };
-    let sessions = Mutex::new(HashMap::new());
-    let desk = Arc::new(Desk {
-        seat,
-        source,
-        bus,
-        began: Instant::now(),
-        sessions,
-    });
+    let desk = Arc::new(Desk::new(seat, source, bus));
+    let reader = || Reader {
+        desk: Arc::clone(&desk),
+    };
 
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     desk.bus.declare(&address, QueueKind::Session).await?;
     let letters = desk.bus.consume(&address, LETTER_PREFETCH).await?;
-    tasks.spawn(Arc::clone(&desk).read_letters(letters));
-    let offers = match party {
-        PartyId::ARBITER => vec![queue::ARBITER.to_owned()],
-        party => vec![queue::host(party)],
-    };
-    for name in offers {
-        let consumer = desk.open(&name).await?;
-        tasks.spawn(Arc::clone(&desk).read_offers(consumer));
-    }
-    if party != PartyId::ARBITER {
+    tasks.spawn(reader().letters(letters));
+    if party == PartyId::ARBITER {
+        let offers = reader().open(queue::ARBITER).await?;
+        tasks.spawn(reader().offers(offers));
+    } else {
+        let offers = reader().open(&queue::host(party)).await?;
+        tasks.spawn(reader().offers(offers));
         for name in [queue::guest(party), queue::infer(party)] {
-            let consumer = desk.open(&name).await?;
-            tasks.spawn(Arc::clone(&desk).read_invitations(consumer));
+            let invitations = reader().open(&name).await?;
+            tasks.spawn(reader().invitations(invitations));
         }
     }
-    tasks.spawn(Arc::clone(&desk).beat());
+    tasks.spawn(beat(Arc::clone(&desk)));
     info!(%party, "A worker of party {party} is ready");
 
     let outcome = tokio::select! {
@@ -115,45 +90,47 @@ pub async fn run(config: Config, bus: Bus, shutdown: CancellationToken) -> anyho
         Some(ended) = tasks.join_next() => ended.context("a worker's task ended")?,
     };
     tasks.shutdown().await;
-    desk.sessions().clear();
+    desk.close();
     outcome
 }
 
-impl Desk {
-    fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<Fence, Sitting>> {
-        // A session's thread never panics while it holds the lock; if it did, the map is whole.
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Reads one worker's queues.
+struct Reader {
+    desk: Arc<Desk>,
+}
 
+impl Reader {
     async fn open(&self, name: &str) -> anyhow::Result<Consumer> {
-        self.bus.declare(name, QueueKind::Durable).await?;
-        Ok(self.bus.consume(name, INVITATION_PREFETCH).await?)
+        self.desk.bus.declare(name, QueueKind::Durable).await?;
+        Ok(self.desk.bus.consume(name, INVITATION_PREFETCH).await?)
     }
 
-    async fn read_letters(self: Arc<Self>, mut consumer: Consumer) -> anyhow::Result<()> {
+    async fn letters(self, mut consumer: Consumer) -> anyhow::Result<()> {
         while let Some(delivery) = consumer.next().await {
-            match message::decode::<ToSession>(delivery.body()) {
-                Ok(ToSession::Envelope(envelope)) => {
-                    if let Ok(fence) = fence_of(&envelope) {
-                        self.tell(&fence, Input::Envelope(envelope));
-                    }
+            let told = match message::decode::<ToSession>(delivery.body()) {
+                Ok(ToSession::Envelope(envelope)) => fence_of(&envelope)
+                    .map(|fence| (fence, Input::Envelope(envelope)))
+                    .map_err(|error| error.to_string()),
+                Ok(ToSession::Granted(grant)) => Ok((grant.fence, Input::Granted(grant))),
+                Ok(ToSession::Ended(fence)) => Ok((fence, Input::Ended)),
+                Err(error) => Err(error.to_string()),
+            };
+            match told {
+                Ok((fence, input)) => {
+                    // A session that just ended needs no word.
+                    let _ = self.desk.tell(&fence, input);
+                    delivery.ack().await;
                 }
-                Ok(ToSession::Granted(grant)) => {
-                    self.tell(&grant.fence.clone(), Input::Granted(grant))
-                }
-                Ok(ToSession::Ended(fence)) => self.tell(&fence, Input::Ended),
-                Err(error) => {
-                    warn!(party = %self.seat.party, %error, "Rejected a letter");
-                    delivery.reject().await;
-                    continue;
-                }
+                Err(error) => self.reject(delivery, "a letter", &error).await,
             }
-            delivery.ack().await;
         }
-        anyhow::bail!("the session queue of party {} is gone", self.seat.party)
+        anyhow::bail!(
+            "the session queue of party {} is gone",
+            self.desk.seat.party
+        )
     }
 
-    async fn read_offers(self: Arc<Self>, mut consumer: Consumer) -> anyhow::Result<()> {
+    async fn offers(self, mut consumer: Consumer) -> anyhow::Result<()> {
         while let Some(delivery) = consumer.next().await {
             let envelope = delivery.body().to_vec();
             match fence_of(&envelope) {
@@ -161,16 +138,16 @@ impl Desk {
                     self.offered(fence, envelope);
                     delivery.ack().await;
                 }
-                Err(error) => {
-                    warn!(party = %self.seat.party, %error, "Rejected an offer");
-                    delivery.reject().await;
-                }
+                Err(error) => self.reject(delivery, "an offer", &error.to_string()).await,
             }
         }
-        anyhow::bail!("the queue of offers to party {} is gone", self.seat.party)
+        anyhow::bail!(
+            "the queue of offers to party {} is gone",
+            self.desk.seat.party
+        )
     }
 
-    async fn read_invitations(self: Arc<Self>, mut consumer: Consumer) -> anyhow::Result<()> {
+    async fn invitations(self, mut consumer: Consumer) -> anyhow::Result<()> {
         while let Some(delivery) = consumer.next().await {
             match message::decode::<Invitation>(delivery.body()) {
                 Ok(invitation) => {
@@ -178,103 +155,61 @@ impl Desk {
                     delivery.ack().await;
                 }
                 Err(error) => {
-                    warn!(party = %self.seat.party, %error, "Rejected an invitation");
-                    delivery.reject().await;
+                    self.reject(delivery, "an invitation", &error.to_string())
+                        .await
                 }
             }
         }
         anyhow::bail!(
             "a queue of invitations to party {} is gone",
-            self.seat.party
+            self.desk.seat.party
         )
     }
 
-    /// Claims a job, unless a session here is at this attempt already.
-    fn invited(self: &Arc<Self>, invitation: &Invitation) {
-        let Invitation { job, attempt } = *invitation;
-        let here = |fence: &Fence| fence.job == job && fence.attempt == attempt;
-        if self.sessions().keys().any(here) {
-            return;
-        }
-        let fence = Fence {
-            job,
-            attempt,
-            session: SessionId(Uuid::new_v4()),
-        };
-        self.sit(fence, Seating::Claim);
+    async fn reject(&self, delivery: Delivery, what: &str, error: &str) {
+        warn!(party = %self.desk.seat.party, error, "Rejected {what}");
+        delivery.reject().await;
     }
 
-    /// Takes an offered seat, or hands a repeated offer to the session that sits there.
-    fn offered(self: &Arc<Self>, fence: Fence, envelope: Vec<u8>) {
-        if self.sessions().contains_key(&fence) {
-            self.tell(&fence, Input::Envelope(envelope));
-        } else {
+    /// Claims a job, unless a session here is at this attempt already.
+    fn invited(&self, invitation: &Invitation) {
+        let Invitation { job, attempt } = *invitation;
+        if !self.desk.is_at(job, attempt) {
+            let fence = Fence {
+                job,
+                attempt,
+                session: SessionId(Uuid::new_v4()),
+            };
+            self.sit(fence, Seating::Claim);
+        }
+    }
+
+    /// Hands a repeated offer to the session that sits there, or takes the seat.
+    fn offered(&self, fence: Fence, envelope: Vec<u8>) {
+        if let Err(Input::Envelope(envelope)) = self.desk.tell(&fence, Input::Envelope(envelope)) {
             self.sit(fence, Seating::Offer(envelope));
         }
     }
 
-    fn sit(self: &Arc<Self>, fence: Fence, seating: Seating) {
-        let mut sessions = self.sessions();
-        if sessions.len() >= SESSIONS_MAX {
+    fn sit(&self, fence: Fence, seating: Seating) {
+        match self.desk.enter(fence) {
+            Some(inbox) => seat::spawn(Arc::clone(&self.desk), fence, seating, inbox),
             // Invitations and offers are repeated until somebody takes them.
-            debug!(job.id = %fence.job, "All seats are taken");
-            return;
-        }
-        let (inbox, inputs) = mpsc::channel();
-        if let Entry::Vacant(vacant) = sessions.entry(fence) {
-            vacant.insert(Sitting {
-                inbox: inbox.clone(),
-                standing: None,
-            });
-            drop(sessions);
-            seat::spawn(Arc::clone(self), fence, seating, inbox, inputs);
+            None => debug!(job.id = %fence.job, "No seat was free"),
         }
     }
+}
 
-    fn tell(&self, fence: &Fence, input: Input) {
-        if let Some(sitting) = self.sessions().get(fence) {
-            // A thread that just ended needs no word.
-            let _ = sitting.inbox.send(input);
-        }
-    }
-
-    /// Notes what a session's next beat says.
-    pub(crate) fn note(&self, fence: &Fence, session: &Session, now: Duration) {
-        if let Some(sitting) = self.sessions().get_mut(fence) {
-            sitting.standing = session.standing(now);
-        }
-    }
-
-    /// Forgets a session that ended.
-    pub(crate) fn leave(&self, fence: &Fence) {
-        self.sessions().remove(fence);
-    }
-
-    /// Says that the sessions are alive, whatever they compute.
-    async fn beat(self: Arc<Self>) -> anyhow::Result<()> {
-        let mut due = tokio::time::interval(Duration::from_secs(BEAT_SECONDS));
-        loop {
-            due.tick().await;
-            for beat in self.beats() {
-                // A lost beat is one of many.
-                if let Err(error) = self.bus.publish(queue::BEATS, message::encode(&beat)).await {
-                    debug!(%error, "A beat was lost");
-                }
+/// Says that the sessions are alive, whatever they compute.
+async fn beat(desk: Arc<Desk>) -> anyhow::Result<()> {
+    let mut due = tokio::time::interval(Duration::from_secs(BEAT_SECONDS));
+    loop {
+        due.tick().await;
+        for beat in desk.beats() {
+            // A lost beat is one of many.
+            if let Err(error) = desk.bus.publish(queue::BEATS, message::encode(&beat)).await {
+                debug!(%error, "A beat was lost");
             }
         }
-    }
-
-    fn beats(&self) -> Vec<Beat> {
-        let sessions = self.sessions();
-        let beat = |(fence, sitting): (&Fence, &Sitting)| {
-            let standing = sitting.standing.clone()?;
-            Some(Beat {
-                fence: *fence,
-                reply_to: self.seat.address.clone(),
-                progress: standing.progress,
-                waiting: standing.waiting,
-            })
-        };
-        sessions.iter().filter_map(beat).collect()
     }
 }

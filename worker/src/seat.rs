@@ -15,7 +15,7 @@ use shared::source::{self, Source};
 use tokio::runtime::Handle;
 use tracing::{debug, error, info, warn};
 
-use crate::party_worker::Desk;
+use crate::desk::Desk;
 
 /// Between two looks at a session's timers.
 const TICK: Duration = Duration::from_millis(200);
@@ -53,8 +53,7 @@ pub(crate) fn spawn(
     desk: Arc<Desk>,
     fence: Fence,
     seating: Seating,
-    inbox: Sender<Input>,
-    inputs: Receiver<Input>,
+    (inbox, inputs): (Sender<Input>, Receiver<Input>),
 ) {
     let runtime = Handle::current();
     let name = format!("party {}", desk.seat.party);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rand::CryptoRng;
 
-use super::guest::{Guest, Repeat};
+use super::guest::Guest;
+use super::repeat::Repeat;
 use super::scoring::Scoring;
 use super::{Effect, Seat, Session, because};
 use crate::job::{Fence, Reason, ReasonCode, Spec};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::guest::Repeat;
+use super::repeat::Repeat;
 use super::{Effect, Reading, Rows, Seat, Standing, because, open_model};
 use crate::job::{InferSpec, Phase, Reason, ReasonCode};
 use crate::limits::SCORED_ROWS_MAX;

@@ -147,7 +147,7 @@ fn homes() -> (TempDir, Vec<(&'static str, Source)>) {
         for row in &rows {
             let cells: Vec<_> = row
                 .iter()
-                .map(|cell| (cell != "").then_some(cell))
+                .map(|cell| (!cell.is_empty()).then_some(cell))
                 .collect();
             let insert = "insert into Blood values (?, ?, ?, ?, ?, ?)";
             connection

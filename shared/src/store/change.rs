@@ -31,7 +31,7 @@ impl Store {
     /// Accepts a job: once this returns it is on disk, and will end. A training job gets its model.
     ///
     /// # Errors
-    /// An outage; an inference whose model does not exist is not checked here.
+    /// An outage. That an inference's model exists and is trained is for the caller to check.
     pub async fn submit(&self, new: NewJob) -> Result<Submitted, Error> {
         let job = JobId(Uuid::now_v7());
         let spec = to_json(&new.spec);

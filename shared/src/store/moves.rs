@@ -38,7 +38,7 @@ pub(crate) struct Held {
     pub(crate) lease_until: i64,
 }
 
-/// What [`Row::started`] is told.
+/// What a session tells when every party joined and has its rows.
 pub struct Started {
     /// Rows each party uses.
     pub rows: BTreeMap<PartyId, u64>,

@@ -12,6 +12,7 @@ use crate::id::{Attempt, JobId, ModelId, OrderId, PartyId, Round, SessionId};
 use crate::job::{
     Cohort, Fence, InferSpec, JobStatus, Phase, Protection, Reason, ReasonCode, Spec, TrainSpec,
 };
+use crate::limits;
 use crate::message::{Beat, Outcome, Progress, Score};
 use crate::party::Parties;
 use crate::query::{Query, Relation};
@@ -54,7 +55,7 @@ suite!(sqlite, super::sqlite_in_a_new_file;
     a_cancelled_job_stays_cancelled
     pages_of_jobs_go_back_in_time
     unclaimed_jobs_come_in_order
-    dead_letters_are_counted_and_bounded
+    dead_letters_come_newest_first
     a_caller_that_goes_away_leaves_no_lock
 );
 
@@ -535,7 +536,7 @@ async fn unclaimed_jobs_come_in_order(store: &Store) {
     assert_eq!(rest, open[1..]);
 }
 
-async fn dead_letters_are_counted_and_bounded(store: &Store) {
+async fn dead_letters_come_newest_first(store: &Store) {
     for i in 0..3 {
         let reason = format!("reason {i}");
         store.bury("events".to_owned(), reason, i).await.unwrap();
@@ -608,6 +609,35 @@ async fn a_file_that_is_no_database_is_refused() {
         Store::open(&nowhere).await,
         Err(Error::Open { .. })
     ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_oldest_dead_letters_give_way() {
+    let (store, directory) = sqlite_in_a_new_file().await;
+    let path = directory.path().join("concord.sqlite");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+        INSERT INTO dead_letters (queue, reason, bytes, seen_at)
+        SELECT 'events', 'old', i, 0 FROM n";
+    let filled = connection.execute(fill, [limits::DEAD_LETTERS_MAX as i64]);
+    assert_eq!(filled.unwrap(), limits::DEAD_LETTERS_MAX);
+    let bury = store.bury("beats".to_owned(), "new".to_owned(), 0);
+    bury.await.unwrap();
+    let letters = store.dead_letters(usize::MAX).await.unwrap();
+    assert_eq!(letters.len(), limits::DEAD_LETTERS_MAX);
+    assert_eq!((letters[0].reason.as_str(), letters[0].bytes), ("new", 0));
+    assert_eq!(letters.last().unwrap().bytes, 2);
+}
+
+#[test]
+fn an_outage_is_told_from_a_refusal() {
+    use diesel::result::{DatabaseErrorKind as Kind, Error as Query};
+    let database = |kind| Error::Query(Query::DatabaseError(kind, Box::new(String::new())));
+    assert!(database(Kind::Unknown).is_outage());
+    assert!(database(Kind::ClosedConnection).is_outage());
+    assert!(!database(Kind::CheckViolation).is_outage());
+    assert!(!Error::Query(Query::NotFound).is_outage());
+    assert!(Error::Interrupted.is_outage());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,130 @@
+//! What the routes need of the store and of the bus.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use shared::id::{Attempt, ModelId, OrderId, PartyId};
+use shared::job::{InferSpec, Spec, TrainSpec};
+use shared::limits::{HINT_SECONDS_MAX, JOB_DEADLINE_SECONDS, SWEEP_SECONDS};
+use shared::message::{Invitation, Score, encode, queue};
+use shared::store::{self, Cancelled, Job, NewJob, Submitted};
+use tokio::time::timeout;
+
+use crate::State;
+use crate::answer::Error;
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        if error.is_outage() {
+            tracing::warn!(%error, "the store does not answer");
+            Error::Store
+        } else {
+            tracing::error!(%error, "the store holds or was given what it cannot take");
+            Error::Internal
+        }
+    }
+}
+
+/// Every party that a job may name.
+pub(crate) async fn registered(state: &State) -> Result<BTreeSet<PartyId>, Error> {
+    Ok(state.store.parties().await?.into_keys().collect())
+}
+
+/// Accepts a job: it is on disk when this returns. Its worker is told, if that goes quickly; a lost
+/// hint is repeated by the sweep.
+pub(crate) async fn submit(state: &State, spec: Spec, echo: String) -> Result<Submitted, Error> {
+    let owner = spec.guest();
+    let queue = queue::invitations(spec.kind(), owner);
+    let deadline = Duration::from_secs(JOB_DEADLINE_SECONDS.unsigned_abs());
+    let new = NewJob {
+        spec,
+        owner,
+        echo,
+        deadline,
+    };
+    let submitted = state.store.submit(new).await?;
+    let invitation = encode(&Invitation {
+        job: submitted.job,
+        attempt: Attempt(1),
+    });
+    let life = Duration::from_secs(SWEEP_SECONDS);
+    let hint = state.bus.publish_expiring(&queue, invitation, life);
+    match timeout(Duration::from_secs(HINT_SECONDS_MAX), hint).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "a new job could not be hinted at"),
+        Err(_) => tracing::warn!(%queue, "hinting at a new job took too long"),
+    }
+    state.submitted.notify_one();
+    Ok(submitted)
+}
+
+/// A job of any kind.
+pub(crate) async fn any(state: &State, order: OrderId) -> Result<Job, Error> {
+    let found = state.store.job_by_order(order).await?;
+    found.ok_or_else(|| no_job(order))
+}
+
+/// A training job.
+pub(crate) async fn training(state: &State, order: OrderId) -> Result<(Job, TrainSpec), Error> {
+    let job = any(state, order).await?;
+    match job.spec.clone() {
+        Spec::Train(spec) => Ok((job, spec)),
+        Spec::Infer(_) => Err(wrong_kind(order, "an inference", "a training")),
+    }
+}
+
+/// An inference job.
+pub(crate) async fn inference(state: &State, order: OrderId) -> Result<(Job, InferSpec), Error> {
+    let job = any(state, order).await?;
+    match job.spec.clone() {
+        Spec::Infer(spec) => Ok((job, spec)),
+        Spec::Train(_) => Err(wrong_kind(order, "a training", "an inference")),
+    }
+}
+
+fn no_job(OrderId(id): OrderId) -> Error {
+    Error::Unknown(format!("`order_id` is {id}: there is no such job"))
+}
+
+fn wrong_kind(OrderId(id): OrderId, is: &str, wanted: &str) -> Error {
+    Error::Unknown(format!(
+        "`order_id` is {id}: that job is {is}, not {wanted}"
+    ))
+}
+
+/// The job that trains a model.
+pub(crate) async fn training_of(state: &State, model: ModelId) -> Result<(Job, TrainSpec), Error> {
+    let ModelId(id) = model;
+    let unknown = || Error::Unknown(format!("`model_id` is {id}: there is no such model"));
+    let job = state.store.model(model).await?.ok_or_else(unknown)?.job;
+    match job.spec.clone() {
+        Spec::Train(spec) => Ok((job, spec)),
+        Spec::Infer(_) => {
+            tracing::error!(job = %job.id, "a model that an inference trained");
+            Err(Error::Internal)
+        }
+    }
+}
+
+/// What a finished inference released.
+pub(crate) async fn scores(state: &State, job: &Job) -> Result<Vec<Score>, Error> {
+    Ok(state.store.scores(job.id).await?.unwrap_or_default())
+}
+
+/// At most `size` jobs before `before`, newest first.
+pub(crate) async fn page(
+    state: &State,
+    before: Option<OrderId>,
+    size: usize,
+) -> Result<Vec<Job>, Error> {
+    Ok(state.store.jobs(before, size).await?)
+}
+
+/// Ends a job; false when it had ended before.
+pub(crate) async fn cancel(state: &State, order: OrderId) -> Result<bool, Error> {
+    match state.store.cancel(order).await? {
+        Cancelled::Cancelled => Ok(true),
+        Cancelled::AlreadyEnded => Ok(false),
+        Cancelled::NotFound => Err(no_job(order)),
+    }
+}

@@ -1,0 +1,175 @@
+//! The accept loop: bounded connections, a time limit on everything a client can drag out, and a
+//! drain at the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use shared::limits;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use crate::answer::Error;
+
+/// Bytes of a request's line and headers.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Pause after the operating system refused a connection, which it does when files run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take over what, and how many may come at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections served at once; the next ones wait in the operating system's queue.
+    pub connections: usize,
+    /// Until the first byte of a connection.
+    pub first_byte: Duration,
+    /// For a request's header; also how long a kept-alive connection may idle.
+    pub header: Duration,
+    /// Between two pieces of a request's body.
+    pub chunk: Duration,
+    /// For a whole request, from its header to its answer.
+    pub request: Duration,
+    /// For a connection, after which it ends with the request it is at.
+    pub connection: Duration,
+    /// For the requests under way when a connection or the server ends.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: limits::CONNECTIONS_MAX,
+            first_byte: Duration::from_secs(limits::HTTP_HEADER_SECONDS_MAX),
+            header: Duration::from_secs(limits::HTTP_HEADER_SECONDS_MAX),
+            chunk: Duration::from_secs(limits::HTTP_CHUNK_SECONDS_MAX),
+            request: Duration::from_secs(limits::HTTP_REQUEST_SECONDS_MAX),
+            connection: Duration::from_secs(limits::HTTP_CONNECTION_SECONDS_MAX),
+            drain: Duration::from_secs(limits::HTTP_DRAIN_SECONDS_MAX),
+        }
+    }
+}
+
+/// Serves `app` until `shutdown`; then takes no more connections, lets requests under way end
+/// within `limits.drain`, and returns.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    let app = app
+        .layer(RequestBodyTimeoutLayer::new(limits.chunk))
+        .layer(from_fn(move |request, next| {
+            in_time(limits.request, request, next)
+        }))
+        .layer(from_fn(log));
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    while let Some((stream, slot)) = next_connection(&listener, &slots, &shutdown).await {
+        while connections.try_join_next().is_some() {}
+        let (app, shutdown) = (app.clone(), shutdown.clone());
+        connections.spawn(async move {
+            connection(stream, app, limits, shutdown).await;
+            drop(slot);
+        });
+    }
+    drop(listener);
+    let ended = timeout(limits.drain, async {
+        while connections.join_next().await.is_some() {}
+    });
+    if ended.await.is_err() {
+        tracing::warn!(
+            left = connections.len(),
+            "connections cut at the end of the drain"
+        );
+    }
+}
+
+/// The next connection and its slot; `None` at shutdown.
+async fn next_connection(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let accept = async {
+        let slot = slots.clone().acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return Some((stream, slot)),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        accepted = accept => accepted,
+    }
+}
+
+async fn connection(stream: TcpStream, app: Router, limits: Limits, shutdown: CancellationToken) {
+    // hyper's own limit on the header starts with the first byte only.
+    let mut byte = [0];
+    let arrived = tokio::select! {
+        () = shutdown.cancelled() => return,
+        arrived = timeout(limits.first_byte, stream.peek(&mut byte)) => arrived,
+    };
+    if !matches!(arrived, Ok(Ok(1))) {
+        return;
+    }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    tokio::pin!(connection);
+    tokio::select! {
+        // An error here is a client that went away or broke the protocol: hyper answered it.
+        _ = connection.as_mut() => return,
+        () = shutdown.cancelled() => {}
+        () = sleep(limits.connection) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    // Cut when it does not end by itself: a client that never reads its answer, for one.
+    let _ = timeout(limits.drain, connection).await;
+}
+
+async fn in_time(limit: Duration, request: Request, next: Next) -> Response {
+    match timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let seconds = limit.as_secs_f64();
+            let sentence = format!("the request was not complete and answered in {seconds} s");
+            Error::Late(sentence).into_response()
+        }
+    }
+}
+
+/// One line per request, with nothing of the caller's in it: the route's path, not the sent one.
+async fn log(request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    tracing::info!(
+        method = %method,
+        path = path.as_ref().map_or("(unknown)", MatchedPath::as_str),
+        status = response.status().as_u16(),
+        milliseconds = begun.elapsed().as_millis(),
+        "request"
+    );
+    response
+}

@@ -1,0 +1,6 @@
+//! The API as its clients meet it: requests in, bytes out, with a store of its own per test.
+
+mod answers;
+mod refusals;
+mod serving;
+mod support;

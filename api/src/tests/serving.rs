@@ -1,0 +1,272 @@
+//! The accept loop on real sockets, with limits of a fraction of a second. The clients
+//! are blocking ones; the server has threads of its own.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::Data;
+use crate::request::Body;
+use crate::serve::{Limits, serve};
+
+const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(20);
+
+const LENIENT: Limits = Limits {
+    connections: 100,
+    first_byte: LONG,
+    header: LONG,
+    chunk: LONG,
+    request: LONG,
+    connection: LONG,
+    drain: LONG,
+};
+
+struct Served {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+/// A route that echoes JSON, one that answers 64 MiB, and one that takes 200 ms.
+async fn served(limits: Limits) -> Served {
+    let app = Router::new()
+        .route("/echo", post(async |Body(value): Body| Data(value)))
+        .route("/big", get(async || vec![b' '; 64 << 20]))
+        .route("/slow", get(async || sleep(2 * SHORT).await));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let shutdown = CancellationToken::new();
+    let server = tokio::spawn(serve(listener, app, limits, shutdown.clone()));
+    Served {
+        address,
+        shutdown,
+        server,
+    }
+}
+
+impl Served {
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("listening");
+        stream
+            .set_read_timeout(Some(LONG / 2))
+            .expect("a limit above zero");
+        stream
+    }
+
+    /// Sends `text` and reads until the server closes.
+    fn exchange(&self, text: &str) -> String {
+        let mut stream = self.connect();
+        stream.write_all(text.as_bytes()).expect("sent");
+        until_closed(stream)
+    }
+
+    /// Sends `head`, then a byte again and again; whatever comes back until the server closes.
+    fn drip(&self, head: &str, byte: u8) -> String {
+        let mut stream = self.connect();
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut writing = stream.try_clone().expect("a second handle");
+        let dripping = thread::spawn(move || {
+            while writing.write_all(&[byte]).is_ok() {
+                thread::sleep(SHORT / 5);
+            }
+        });
+        let answer = until_closed(stream);
+        dripping.join().expect("ends with the connection");
+        answer
+    }
+}
+
+/// What the server sends until it closes; a reset after the answer is as good an end as a close.
+fn until_closed(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        let text = String::from_utf8_lossy(&answer);
+        assert_eq!(
+            error.kind(),
+            ErrorKind::ConnectionReset,
+            "the server ends it: {text}"
+        );
+    }
+    String::from_utf8(answer).expect("UTF-8")
+}
+
+const HALF_HEADER: &str = "POST /echo HTTP/1.1\r\nHost: x\r\nX-Slow: ";
+const BODY_TO_COME: &str = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_client_that_sends_nothing_is_let_go() {
+    let server = served(Limits {
+        first_byte: SHORT,
+        ..LENIENT
+    })
+    .await;
+    assert_eq!(server.exchange(""), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn half_a_header_is_let_go() {
+    let server = served(Limits {
+        header: SHORT,
+        ..LENIENT
+    })
+    .await;
+    assert!(!server.exchange(HALF_HEADER).contains("200"));
+    assert!(!server.drip(HALF_HEADER, b'x').contains("200"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_kept_connection_that_idles_is_let_go_after_its_answer() {
+    let server = served(Limits {
+        header: SHORT,
+        ..LENIENT
+    })
+    .await;
+    let request = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+    assert!(server.exchange(request).starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_body_that_stops_is_answered_408_in_the_envelope() {
+    let server = served(Limits {
+        chunk: SHORT,
+        ..LENIENT
+    })
+    .await;
+    let answer = server.exchange(BODY_TO_COME);
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    let body = r#"{"code":408,"data":null,"message":"the body stopped arriving"}"#;
+    assert!(answer.ends_with(body), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_body_that_drips_is_answered_408_at_the_limit_of_the_request() {
+    let server = served(Limits {
+        request: 2 * SHORT,
+        ..LENIENT
+    })
+    .await;
+    let answer = server.drip(BODY_TO_COME, b' ');
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains(r#""code":408"#), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_connection_ends_with_the_request_it_is_at_when_its_time_is_over() {
+    let server = served(Limits {
+        connection: SHORT,
+        ..LENIENT
+    })
+    .await;
+    let answer = server.exchange("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_client_that_never_reads_its_answer_is_cut() {
+    let limits = Limits {
+        connections: 1,
+        connection: SHORT,
+        drain: SHORT,
+        ..LENIENT
+    };
+    let server = served(limits).await;
+    let mut deaf = server.connect();
+    deaf.write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect("sent");
+    let request = "GET /slow HTTP/1.0\r\n\r\n";
+    assert!(
+        server.exchange(request).starts_with("HTTP/1.0"),
+        "its place is free again"
+    );
+    drop(deaf);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn connections_over_the_limit_wait_and_are_served_then() {
+    let server = served(Limits {
+        connections: 1,
+        first_byte: 2 * SHORT,
+        ..LENIENT
+    })
+    .await;
+    let begun = Instant::now();
+    let first = server.connect();
+    let request = "GET /slow HTTP/1.0\r\n\r\n";
+    assert!(server.exchange(request).starts_with("HTTP/1.0 200 OK"));
+    assert!(
+        begun.elapsed() >= 4 * SHORT,
+        "it waited for the first to be let go"
+    );
+    drop(first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_shutdown_lets_a_request_end_and_takes_no_other() {
+    let server = served(LENIENT).await;
+    let mut stream = server.connect();
+    let idle = server.connect();
+    stream
+        .write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect("sent");
+    sleep(SHORT).await;
+    server.shutdown.cancel();
+    assert!(until_closed(stream).starts_with("HTTP/1.1 200 OK"));
+    timeout(LONG / 2, server.server)
+        .await
+        .expect("drained")
+        .expect("no panic");
+    assert!(
+        TcpStream::connect(server.address).is_err(),
+        "nobody listens"
+    );
+    drop(idle);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_shutdown_cuts_what_does_not_end_within_the_drain() {
+    let server = served(Limits {
+        drain: SHORT,
+        ..LENIENT
+    })
+    .await;
+    let mut stream = server.connect();
+    stream.write_all(BODY_TO_COME.as_bytes()).expect("sent");
+    sleep(SHORT / 2).await;
+    server.shutdown.cancel();
+    timeout(LONG / 2, server.server)
+        .await
+        .expect("cut")
+        .expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_body_over_the_limit_is_answered_413_to_a_client_that_sends_it_all_first() {
+    let server = served(LENIENT).await;
+    let head = "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let body = " ".repeat(3_000_000);
+    let length = body.len();
+    let whole = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+    assert!(server.exchange(&whole).starts_with("HTTP/1.1 413"));
+    let chunked =
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n");
+    assert!(server.exchange(&chunked).starts_with("HTTP/1.1 413"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_body_over_the_limit_is_answered_413_unread_to_a_client_that_asks_first() {
+    let server = served(LENIENT).await;
+    let head = "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n";
+    let answer = server.exchange(&format!("{head}Content-Length: 3000000\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let endless = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n";
+    assert!(server.exchange(endless).starts_with("HTTP/1.1 413"));
+}

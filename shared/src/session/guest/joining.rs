@@ -1,0 +1,233 @@
+//! From a grant to the first round: invitations, rows, the key, everybody's join.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::CryptoRng;
+
+use super::{Agreed, Guest, Stage, checkpoint_context};
+use crate::federated::secure_sum::{Contributor, Opener};
+use crate::federated::{self, round};
+use crate::id::PartyId;
+use crate::job::{Privacy, Protection, Reason};
+use crate::limits::REPEAT_SECONDS_MAX;
+use crate::mask::{MaskSecret, TagKey};
+use crate::message::{EventBody, Grant, Progress, queue};
+use crate::seal::{self, SealPublic};
+use crate::session::correspondence::{Correspondence, Kind};
+use crate::session::member::protector;
+use crate::session::repeat::Repeat;
+use crate::session::setup::{self, Accept, Begin, Counted, Join, Offer};
+use crate::session::{Effect, Rows, Seat, reason};
+
+impl Guest {
+    /// Sits down with a grant: reads rows, makes a key, invites.
+    ///
+    /// # Errors
+    /// A reason to report when the request is none that this party may lead.
+    pub(in crate::session) fn new(
+        secrets: &mut dyn CryptoRng,
+        now: Duration,
+        seat: &Seat,
+        grant: Grant,
+    ) -> Result<(Guest, Vec<Effect>), Reason> {
+        let spec = Arc::new(setup::vet(seat, seat.party, &grant.spec)?);
+        let letters = Correspondence::new(secrets, seat.clone(), grant.fence);
+        let mask = MaskSecret::generate(secrets);
+        let spec_hash = setup::hash(&grant.spec);
+        let own = Join::sign(
+            seat,
+            &grant.fence,
+            spec_hash,
+            mask.public(),
+            letters.sealing(),
+        );
+        // One that does not open is as good as none: the same bits come out.
+        let context = checkpoint_context(&letters, &spec_hash);
+        let checkpoint = grant
+            .checkpoint
+            .and_then(|sealed| seal::open_checkpoint(&seat.identity, &context, &sealed).ok());
+        let mut guest = Guest {
+            letters,
+            spec: Arc::clone(&spec),
+            spec_bytes: grant.spec,
+            own,
+            mask,
+            digests: grant.digests,
+            checkpoint,
+            rows: None,
+            key: None,
+            agreed: None,
+            accepts: BTreeMap::new(),
+            stage: Stage::Joining,
+            participant: None,
+            addresses: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
+            unready: Vec::new(),
+            repeat: Repeat::from(now),
+            progress: Progress::default(),
+            moved: now,
+            saved: None,
+            durations: Vec::new(),
+            round_began: now,
+        };
+        let mut effects = guest.invite(secrets);
+        if let Protection::Paillier { key_bits } = spec.protection {
+            effects.push(Effect::MakeKey(key_bits));
+        }
+        effects.push(Effect::Load(Box::new(setup::reading(&spec, seat.party))));
+        Ok((guest, effects))
+    }
+
+    fn invite(&mut self, secrets: &mut dyn CryptoRng) -> Vec<Effect> {
+        for party in self.others() {
+            let offer = Offer {
+                spec: self.spec_bytes.clone(),
+                guest: self.own.clone(),
+                digest: self.digests.get(&party).cloned(),
+            };
+            let key = SealPublic(self.letters.seat.directory[&party].sealing);
+            let queue = match party {
+                PartyId::ARBITER => queue::ARBITER.to_owned(),
+                party => queue::host(party),
+            };
+            let expires = Duration::from_secs(REPEAT_SECONDS_MAX);
+            if let Ok(envelope) = self
+                .letters
+                .write(secrets, Kind::Offer, party, &key, &offer)
+            {
+                self.unanswered.insert(
+                    party,
+                    Effect::Invite {
+                        queue,
+                        envelope,
+                        expires,
+                    },
+                );
+            }
+        }
+        self.repeat_unanswered()
+    }
+
+    /// Once everybody has joined: says so to the platform, and sends everybody all keys.
+    pub(super) fn begin_if_complete(
+        &mut self,
+        secrets: &mut dyn CryptoRng,
+        now: Duration,
+    ) -> Vec<Effect> {
+        let others = self.others();
+        let complete = matches!(self.stage, Stage::Joining)
+            && others.iter().all(|party| self.accepts.contains_key(party))
+            && (self.key.is_some() || !setup::has_arbiter(&self.spec));
+        let Some(rows) = self.rows.take_if(|_| complete) else {
+            return Vec::new();
+        };
+        let started = self.started(&rows);
+        let mut joins: Vec<Join> = self
+            .accepts
+            .values()
+            .map(|accept| accept.join.clone())
+            .collect();
+        joins.push(self.own.clone());
+        joins.sort_by_key(|join| join.party);
+        self.addresses = setup::addresses(&joins);
+        let tag_key = TagKey::generate(secrets);
+        let modulus = self.key.as_ref().map(|key| key.public_key().to_bytes());
+        self.unanswered.clear();
+        for party in &others {
+            let shared = (*party != PartyId::ARBITER).then_some(*tag_key.as_bytes());
+            let begin = Begin {
+                joins: joins.clone(),
+                modulus: modulus.clone(),
+                tag_key: shared,
+            };
+            let (queue, key) = &self.addresses[party];
+            if let Ok(envelope) = self
+                .letters
+                .write(secrets, Kind::Begin, *party, key, &begin)
+            {
+                let queue = queue.clone();
+                self.unanswered
+                    .insert(*party, Effect::Send { queue, envelope });
+            }
+        }
+        self.unready = others;
+        self.stage = Stage::Beginning;
+        self.moved = now;
+        self.repeat = Repeat::from(now);
+        let mut effects = vec![Effect::Report(started)];
+        effects.extend(self.repeat_unanswered());
+        self.agreed = Some(Agreed {
+            joins,
+            tag_key,
+            rows,
+        });
+        effects
+    }
+
+    /// Prepares the guest's own part; the others are at theirs by then.
+    pub(super) fn take_part(&mut self, agreed: Agreed) -> Result<round::Guest, Reason> {
+        let Agreed {
+            joins,
+            tag_key,
+            rows,
+        } = agreed;
+        let (seat, fence) = (&self.letters.seat, &self.letters.fence);
+        let fault = |error: federated::Error| reason(seat.party, &error);
+        let key = self.key.take();
+        let public = key.as_ref().map(|key| key.public_key().clone());
+        let agreement = setup::agree(seat, fence, &joins, &self.mask, public.as_ref(), tag_key)?;
+        let contributor = Contributor::new(agreement, protector(&self.spec, public));
+        let opener = Opener::new(self.spec.parties.hosts.len() + 1, key.map(|key| *key));
+        let saved = self.checkpoint.take();
+        let guide = federated::guide(&self.spec, saved.as_ref().map(|bytes| bytes.as_slice()));
+        let guide = guide.map_err(fault)?;
+        let answer = federated::answer(&self.spec, rows.table);
+        let hosts = self.spec.parties.hosts.clone();
+        Ok(round::Guest::new(
+            seat.party,
+            hosts,
+            contributor,
+            opener,
+            guide,
+            answer,
+        ))
+    }
+
+    /// The event that everybody is there.
+    fn started(&self, own: &Rows) -> EventBody {
+        let own = Counted {
+            rows: own.table.ids.len() as u64,
+            dropped: own.dropped,
+            digest: own.digest.clone(),
+            took: own.took,
+        };
+        let counted = |(party, accept): (&PartyId, &Accept)| Some((*party, accept.rows.clone()?));
+        let mut all: BTreeMap<PartyId, Counted> = self.accepts.iter().filter_map(counted).collect();
+        all.insert(self.me(), own);
+        let slots = self.spec.attributes.len() + 5;
+        let key = self.key.as_ref().map(|key| key.public_key());
+        let privacy = Privacy {
+            protection: self.spec.protection,
+            slots: slots as u32,
+            ciphertexts: key.map_or(0, |key| key.ciphertexts_for(slots)) as u32,
+            bytes: BTreeMap::new(),
+        };
+        EventBody::Started {
+            rows: all
+                .iter()
+                .map(|(party, counted)| (*party, counted.rows))
+                .collect(),
+            dropped: all
+                .iter()
+                .map(|(party, counted)| (*party, counted.dropped))
+                .collect(),
+            digests: all
+                .into_iter()
+                .map(|(party, counted)| (party, counted.digest))
+                .collect(),
+            privacy: Some(privacy),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A worker's desk: every session it sits in, and the ways to their threads.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use shared::bus::Bus;
+use shared::id::{Attempt, JobId};
+use shared::job::Fence;
+use shared::limits::SESSIONS_MAX;
+use shared::message::Beat;
+use shared::session::{Input, Seat, Session, Standing};
+use shared::source::Source;
+
+/// What all sessions of a worker share, and where each of them is told things.
+pub(crate) struct Desk {
+    pub(crate) seat: Seat,
+    pub(crate) source: Option<Source>,
+    pub(crate) bus: Bus,
+    pub(crate) began: Instant,
+    sessions: Mutex<HashMap<Fence, Sitting>>,
+}
+
+/// The way to a session's thread.
+struct Sitting {
+    inbox: Sender<Input>,
+    /// What its next beat says; `None` for those that don't beat.
+    standing: Option<Standing>,
+}
+
+impl Desk {
+    pub(crate) fn new(seat: Seat, source: Option<Source>, bus: Bus) -> Desk {
+        Desk {
+            seat,
+            source,
+            bus,
+            began: Instant::now(),
+            sessions: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<Fence, Sitting>> {
+        // Nothing panics while it holds the lock; if it did, the map is whole.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens an inbox for a new session; `None` when it is there already or all seats are taken.
+    pub(crate) fn enter(&self, fence: Fence) -> Option<(Sender<Input>, Receiver<Input>)> {
+        let mut sessions = self.sessions();
+        if sessions.len() >= SESSIONS_MAX {
+            return None;
+        }
+        let Entry::Vacant(vacant) = sessions.entry(fence) else {
+            return None;
+        };
+        let (inbox, inputs) = mpsc::channel();
+        vacant.insert(Sitting {
+            inbox: inbox.clone(),
+            standing: None,
+        });
+        Some((inbox, inputs))
+    }
+
+    /// Whether a session here is at this attempt.
+    pub(crate) fn is_at(&self, job: JobId, attempt: Attempt) -> bool {
+        let here = |fence: &Fence| fence.job == job && fence.attempt == attempt;
+        self.sessions().keys().any(here)
+    }
+
+    /// Tells a session something; gives it back when the session is not here.
+    pub(crate) fn tell(&self, fence: &Fence, input: Input) -> Result<(), Input> {
+        match self.sessions().get(fence) {
+            Some(sitting) => sitting.inbox.send(input).map_err(|refused| refused.0),
+            None => Err(input),
+        }
+    }
+
+    /// Notes what a session's next beat says.
+    pub(crate) fn note(&self, fence: &Fence, session: &Session, now: Duration) {
+        if let Some(sitting) = self.sessions().get_mut(fence) {
+            sitting.standing = session.standing(now);
+        }
+    }
+
+    /// Forgets a session that ended.
+    pub(crate) fn leave(&self, fence: &Fence) {
+        self.sessions().remove(fence);
+    }
+
+    /// Forgets all sessions: their threads end.
+    pub(crate) fn close(&self) {
+        self.sessions().clear();
+    }
+
+    /// What every session's next beat says.
+    pub(crate) fn beats(&self) -> Vec<Beat> {
+        let sessions = self.sessions();
+        let beat = |(fence, sitting): (&Fence, &Sitting)| {
+            let standing = sitting.standing.clone()?;
+            Some(Beat {
+                fence: *fence,
+                reply_to: self.seat.address.clone(),
+                progress: standing.progress,
+                waiting: standing.waiting,
+            })
+        };
+        sessions.iter().filter_map(beat).collect()
+    }
+}

@@ -1,0 +1,341 @@
+//! The status aggregator: folds what sessions say into job rows, answers them, and sweeps.
+//!
+//! It keeps nothing: any number may run, and each may die at any moment. A message is settled after
+//! its commit; a message that comes again changes nothing, because the row knows who has the job.
+
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use shared::bus::{self, Bus, Cause, Consumer, Delivery, QueueKind};
+use shared::id::PartyId;
+use shared::job::{Fence, Reason, ReasonCode};
+use shared::limits;
+use shared::message::{self, Beat, Event, EventBody, Malformed, ToSession, queue};
+use shared::store::{self, Applied, Started, Store, Unclaimed};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long things take; in production the figures of [`limits`].
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long a job belongs to a session after its last beat.
+    pub lease: Duration,
+    /// Between two looks of the sweep over all jobs; also the life of an invitation.
+    pub sweep: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing {
+            lease: Duration::from_secs(limits::LEASE_SECONDS),
+            sweep: Duration::from_secs(limits::SWEEP_SECONDS),
+        }
+    }
+}
+
+/// Serves `events`, `beats` and `dead` and sweeps, until `shutdown`. Ringing `wake` after a job was
+/// submitted sends its invitation at once.
+///
+/// # Errors
+/// When a queue exists and is of another kind. Outages of the store are waited out.
+pub async fn run(
+    store: Store,
+    bus: Bus,
+    timing: Timing,
+    wake: Arc<Notify>,
+    shutdown: CancellationToken,
+) -> Result<(), bus::Error> {
+    let aggregator = Aggregator {
+        store,
+        bus,
+        timing,
+        shutdown,
+        calm: Calm::new(),
+    };
+    let Calm { events, beats, .. } = &aggregator.calm;
+    tokio::try_join!(
+        aggregator.serve(queue::EVENTS, QueueKind::Durable, Some(events)),
+        aggregator.serve(queue::BEATS, QueueKind::Beats, Some(beats)),
+        aggregator.serve(queue::DEAD, QueueKind::Durable, None),
+        async {
+            aggregator.sweep_until_shutdown(&wake).await;
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+struct Aggregator {
+    store: Store,
+    bus: Bus,
+    timing: Timing,
+    shutdown: CancellationToken,
+    calm: Calm,
+}
+
+/// What must hold before silence means death: everything said was heard, for a whole lease.
+struct Calm {
+    /// Whether no event waits.
+    events: AtomicBool,
+    /// Whether no beat waits.
+    beats: AtomicBool,
+    /// When this process began, or last found the store or the bus away.
+    since: Mutex<Instant>,
+}
+
+impl Calm {
+    fn new() -> Calm {
+        Calm {
+            events: AtomicBool::new(false),
+            beats: AtomicBool::new(false),
+            since: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn disturb(&self) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn lasts(&self, lease: Duration) -> bool {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        self.events.load(Ordering::Relaxed)
+            && self.beats.load(Ordering::Relaxed)
+            && since.elapsed() >= lease
+    }
+}
+
+/// Why a message was not done with.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Aggregator {
+    /// Reads one queue until the shutdown. A queue that is gone is a fault, and made again.
+    async fn serve(
+        &self,
+        queue: &str,
+        kind: QueueKind,
+        idle: Option<&AtomicBool>,
+    ) -> Result<(), bus::Error> {
+        loop {
+            self.bus.declare(queue, kind).await?;
+            let mut consumer = self.bus.consume(queue, limits::AGGREGATOR_PREFETCH).await?;
+            while let Some(delivery) = self.next(&mut consumer, idle).await {
+                self.settle(queue, delivery).await;
+            }
+            if self.shutdown.is_cancelled() {
+                return Ok(());
+            }
+            tracing::warn!(queue, "the queue is gone; declaring it again");
+            self.calm.disturb();
+            self.pause(limits::RETRY_MILLISECONDS_MAX).await;
+        }
+    }
+
+    /// The next delivery; `None` when the queue or the time is over. Tells whether one was there.
+    async fn next(&self, consumer: &mut Consumer, idle: Option<&AtomicBool>) -> Option<Delivery> {
+        let tell = |now| {
+            if let Some(idle) = idle {
+                idle.store(now, Ordering::Relaxed);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => return None,
+            delivery = consumer.next() => return delivery,
+            () = std::future::ready(()) => tell(true),
+        }
+        let delivery = tokio::select! {
+            () = self.shutdown.cancelled() => return None,
+            delivery = consumer.next() => delivery,
+        };
+        tell(false);
+        delivery
+    }
+
+    /// Handles a delivery until the store has it: acked after the commit, rejected when no retry
+    /// helps, given back at the shutdown.
+    async fn settle(&self, queue: &str, delivery: Delivery) {
+        let mut wait = limits::RETRY_MILLISECONDS;
+        loop {
+            match self.handle(queue, &delivery).await {
+                Ok(()) => return delivery.ack().await,
+                Err(Fault::Store(error)) if error.is_outage() => {
+                    tracing::warn!(queue, error = chain(&error), "waiting for the store");
+                    self.calm.disturb();
+                    if !self.pause(wait).await {
+                        return;
+                    }
+                    wait = (2 * wait).min(limits::RETRY_MILLISECONDS_MAX);
+                }
+                Err(fault) => {
+                    tracing::error!(queue, fault = chain(&fault), "rejected a message");
+                    return delivery.reject().await;
+                }
+            }
+        }
+    }
+
+    async fn handle(&self, queue: &str, delivery: &Delivery) -> Result<(), Fault> {
+        match queue {
+            queue::EVENTS => self.hear_event(message::decode(delivery.body())?).await?,
+            queue::BEATS => self.hear_beat(message::decode(delivery.body())?).await?,
+            _ => self.bury(delivery).await?,
+        }
+        Ok(())
+    }
+
+    async fn hear_event(&self, event: Event) -> Result<(), store::Error> {
+        let Event { fence, party, body } = event;
+        let applied = match body {
+            EventBody::Claimed { reply_to } => return self.claim(fence, party, reply_to).await,
+            EventBody::Started {
+                rows,
+                dropped,
+                digests,
+                privacy,
+            } => {
+                let started = Started {
+                    rows,
+                    dropped,
+                    digests,
+                    privacy,
+                };
+                self.store.started(fence, started).await?
+            }
+            EventBody::Checkpoint { progress, blob } => {
+                self.store.checkpoint(fence, progress, blob).await?
+            }
+            EventBody::Finished { progress, outcome } => {
+                self.store.finish(fence, progress, outcome).await?
+            }
+            EventBody::Failed { reason } => self.store.fail(fence, reason).await?,
+        };
+        self.follow(&fence, applied).await;
+        Ok(())
+    }
+
+    /// Tells the log, and the guest if the next attempt is open.
+    async fn follow(&self, fence: &Fence, applied: Applied) {
+        let (job, attempt) = (fence.job, fence.attempt.0);
+        match applied {
+            Applied::Counted => (),
+            Applied::Released(unclaimed) => {
+                tracing::info!(%job, attempt, "the attempt ended; the next is open");
+                self.invite(&unclaimed).await;
+            }
+            Applied::Ended => tracing::info!(%job, attempt, "the job ended"),
+            Applied::Stale => tracing::debug!(%job, attempt, "a stale word changed nothing"),
+        }
+    }
+
+    /// Answers a claim. A granted session that cannot be told is a lost one.
+    async fn claim(
+        &self,
+        fence: Fence,
+        party: PartyId,
+        reply_to: String,
+    ) -> Result<(), store::Error> {
+        let grant = self.store.claim(fence, party, self.timing.lease).await?;
+        let granted = grant.is_some();
+        let answer = grant.map_or(ToSession::Ended(fence), |grant| {
+            ToSession::Granted(Box::new(grant))
+        });
+        let sent = self.bus.publish(&reply_to, message::encode(&answer)).await;
+        tracing::info!(job = %fence.job, attempt = fence.attempt.0, %party, granted, "claimed");
+        let code = match sent {
+            Err(bus::Error::Unroutable { .. }) if granted => ReasonCode::SessionLost,
+            Err(bus::Error::TooLarge { .. }) if granted => ReasonCode::Internal,
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                tracing::debug!(job = %fence.job, %error, "a claim stays unanswered");
+                return Ok(());
+            }
+        };
+        let reason = Reason {
+            code,
+            text: format!("The grant could not be handed to the session at party {party}."),
+            party: Some(party),
+        };
+        let applied = self.store.fail(fence, reason).await?;
+        self.follow(&fence, applied).await;
+        Ok(())
+    }
+
+    /// Extends the lease, or tells the session that it lost its job.
+    async fn hear_beat(&self, beat: Beat) -> Result<(), store::Error> {
+        let (fence, reply_to) = (beat.fence, beat.reply_to.clone());
+        if !self.store.beat(beat, self.timing.lease).await? {
+            let answer = message::encode(&ToSession::Ended(fence));
+            if let Err(error) = self.bus.publish(&reply_to, answer).await {
+                tracing::debug!(job = %fence.job, %error, "a dead session is gone already");
+            }
+        }
+        Ok(())
+    }
+
+    /// A hint to the guest's workers. When it does not arrive the sweep sends another.
+    async fn invite(&self, unclaimed: &Unclaimed) {
+        let invitation = message::encode(&message::Invitation {
+            job: unclaimed.job,
+            attempt: unclaimed.attempt,
+        });
+        let sent = self
+            .bus
+            .publish_expiring(&unclaimed.queue, invitation, self.timing.sweep)
+            .await;
+        if let Err(error) = sent {
+            tracing::debug!(job = %unclaimed.job, %error, "nobody to invite");
+        }
+    }
+
+    /// Records a message that nobody could read; its body is not kept.
+    async fn bury(&self, delivery: &Delivery) -> Result<(), store::Error> {
+        let (queue, reason) = match delivery.death() {
+            Some(death) => (death.queue.as_str(), describe(death.cause)),
+            None => (queue::DEAD, "sent here directly"),
+        };
+        let bytes = delivery.body().len();
+        tracing::warn!(queue, reason, bytes, "a dead letter");
+        self.store
+            .bury(queue.to_owned(), reason.to_owned(), bytes)
+            .await
+    }
+
+    /// Whether there is time left.
+    async fn pause(&self, milliseconds: u64) -> bool {
+        tokio::select! {
+            () = self.shutdown.cancelled() => false,
+            () = tokio::time::sleep(Duration::from_millis(milliseconds)) => true,
+        }
+    }
+}
+
+fn describe(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Rejected => "its reader could not read it",
+        Cause::Unsettled => "delivered too often without an answer",
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}

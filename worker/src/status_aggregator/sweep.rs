@@ -1,0 +1,70 @@
+//! The sweep: makes again what the bus may have lost, and ends what nobody else ends.
+
+use shared::id::OrderId;
+use shared::store::{self, Applied};
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+
+use super::{Aggregator, chain};
+
+impl Aggregator {
+    /// Looks over all jobs on a timer, and over the newest when somebody rings.
+    pub(super) async fn sweep_until_shutdown(&self, wake: &Notify) {
+        let mut timer = tokio::time::interval(self.timing.sweep);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut newest = None;
+        loop {
+            let rung = tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                _ = timer.tick() => false,
+                () = wake.notified() => true,
+            };
+            let swept = if rung {
+                self.invite_all(newest).await
+            } else {
+                self.sweep().await
+            };
+            match swept {
+                Ok(last) => newest = last.max(newest),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "the sweep waits for the store");
+                    self.calm.disturb();
+                }
+            }
+        }
+    }
+
+    /// One look over all jobs; the newest one invited.
+    async fn sweep(&self) -> Result<Option<OrderId>, store::Error> {
+        for job in self.store.overdue().await? {
+            if self.store.expire(job).await? == Applied::Ended {
+                tracing::info!(%job, "the job ended: its deadline passed");
+            }
+        }
+        let newest = self.invite_all(None).await?;
+        let silent = self.store.silent().await?;
+        // Asked after looking: what was said before the look is in the rows then, or waits.
+        if self.calm.lasts(self.timing.lease) {
+            for fence in silent {
+                let applied = self.store.lose(fence).await?;
+                self.follow(&fence, applied).await;
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Invites to every open attempt after `after`; the last one invited.
+    async fn invite_all(&self, after: Option<OrderId>) -> Result<Option<OrderId>, store::Error> {
+        let mut last = after;
+        loop {
+            let page = self.store.unclaimed(last).await?;
+            let Some(end) = page.last() else {
+                return Ok(last);
+            };
+            last = Some(end.order);
+            for unclaimed in &page {
+                self.invite(unclaimed).await;
+            }
+        }
+    }
+}
