@@ -229,6 +229,8 @@ pub enum Phase {
 pub struct Report {
     /// What the job is doing, or was doing last.
     pub phase: Phase,
+    /// When a session first had the job, in Unix milliseconds of the database's clock.
+    pub started_at: Option<i64>,
     /// Rounds done, over all attempts.
     pub round: Round,
     /// Iterations done.

@@ -24,8 +24,6 @@ fn of(job: &Job, now: i64) -> Value {
     let report = &job.report;
     let ended = wording::ended(job);
     let since = |moment: i64| (ended.unwrap_or(now) - moment).max(0);
-    // The store tells when the job took its present status, so this is known while it runs.
-    let started = (job.status == JobStatus::Running).then_some(job.status_at);
     json!({
         "attempts": job.attempt,
         "batches": report.batches,
@@ -38,7 +36,7 @@ fn of(job: &Job, now: i64) -> Value {
         "job_name": wording::job_name(job.created_at, job.order),
         "kind": job.spec.kind().as_str(),
         "milliseconds": since(job.created_at),
-        "milliseconds_running": started.map(since),
+        "milliseconds_running": report.started_at.map(since),
         "model_id": job.model,
         "order_id": job.order,
         "parties": parties(job),
@@ -49,7 +47,7 @@ fn of(job: &Job, now: i64) -> Value {
         "round": report.round,
         "round_milliseconds": report.round_milliseconds,
         "seconds_left": seconds_left(job.status, report),
-        "started": started,
+        "started": report.started_at,
         "status": wording::status(job.status),
         "user_id": job.owner,
         "waiting": waiting(job, now),

@@ -99,6 +99,7 @@ impl Row {
             && self.guest == party;
         if free && self.take(Transition::Claim, now) {
             self.report.waiting = None;
+            self.report.started_at.get_or_insert(now);
         } else if !self.held_by(fence) {
             return false;
         }
