@@ -139,6 +139,23 @@ async fn infer(process: &Process, model: i64) -> Value {
     process.get(&path).await.data()["result"].clone()
 }
 
+/// A canceled job's session speaks on until it is told so; only the debug level mentions that.
+async fn cancel_until_debugged(process: &Process) {
+    eventually("a word of the debug level", async || {
+        let endless = training(json!({ "method": "SecAgg" }), FOREVER);
+        let job = process.train(endless).await;
+        process
+            .until(job.order, |report| report["status"] == "running")
+            .await;
+        let body = json!({ "order_id": job.order }).to_string();
+        assert_eq!(process.post("/model/cancel", body).await.status, 200);
+        let silence = async || (process.sessions() == 0).then_some(());
+        eventually("the end of the sessions", silence).await;
+        process.log().contains("DEBUG").then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_most_talkative_log_tells_nothing_of_rows_weights_or_keys() {
     let site = site();
@@ -154,18 +171,7 @@ async fn the_most_talkative_log_tells_nothing_of_rows_weights_or_keys() {
         );
         orders.push(job.order);
     }
-    let job = process
-        .train(training(json!({ "method": "SecAgg" }), FOREVER))
-        .await;
-    process
-        .until(job.order, |report| report["iterations"].as_u64() > Some(0))
-        .await;
-    let cancel = json!({ "order_id": job.order }).to_string();
-    assert_eq!(process.post("/model/cancel", cancel).await.status, 200);
-    eventually("the end of the sessions", async || {
-        (process.sessions() == 0).then_some(())
-    })
-    .await;
+    cancel_until_debugged(&process).await;
     // What goes wrong is logged too.
     let mut bad = training(json!({ "method": "SecAgg" }), 3);
     bad["attributes"] = json!(["C6", "医院"]);
@@ -192,7 +198,6 @@ async fn the_most_talkative_log_tells_nothing_of_rows_weights_or_keys() {
     needles.text("a query", "from data.patients");
     let (status, log) = process.terminate().await;
     assert!(status.success());
-    assert!(log.contains("DEBUG"), "more than usual is logged");
     let found = needles.found_in(log.as_bytes());
     assert!(found.is_empty(), "{found:?}");
 
@@ -206,17 +211,19 @@ async fn the_database_holds_no_row_weight_gradient_or_key_at_any_moment() {
     let process = Process::start(&site, "info").await;
     // Long enough for checkpoints, which the platform keeps while training lasts.
     let long = process
-        .train(training(json!({ "method": "SecAgg" }), 1500))
+        .train(training(json!({ "method": "SecAgg" }), 3000))
         .await;
     let mut moments = vec![stored(&site)];
     let strong = json!({ "method": "Paillier", "key_length": 2048 });
     let strong = process.train(training(strong, 3)).await;
-    let mut rounds = BTreeSet::new();
+    let (mut rounds, mut at_work) = (BTreeSet::new(), 0);
     for order in [long.order, strong.order] {
         process
             .until(order, |report| {
                 if rounds.insert((order, report["round"].as_u64())) {
                     moments.push(stored(&site));
+                    let is_training = report["iterations"].as_u64() > Some(0);
+                    at_work += u32::from(report["status"] == "running" && is_training);
                 }
                 report["status"] == "finished"
             })
@@ -239,7 +246,7 @@ async fn the_database_holds_no_row_weight_gradient_or_key_at_any_moment() {
         let found = needles.found_in(&without_decimals_of(moment, "round_milliseconds"));
         assert!(found.is_empty(), "{found:?}");
     }
-    assert!(moments.len() > 6, "seen at work {} times", moments.len());
+    assert!(at_work > 0, "never looked while there was a checkpoint");
 
     // What may be there is: names of parties, and scores as their owner released them.
     let last = moments.last().expect("one at least");

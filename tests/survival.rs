@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Hospital, Process, Site, concord, csv, eventually, patients, train};
+use crate::support::{Hospital, Job, Process, Site, concord, csv, eventually, patients, train};
 
 /// Iterations of a training that is to be caught at work: some seconds.
 const LONG: u32 = 6000;
@@ -40,12 +40,29 @@ fn export(site: &Site, party: &str, model: i64) -> Value {
     printed
 }
 
+/// The model of a training that nothing happens to.
+async fn undisturbed() -> Value {
+    let site = site();
+    let process = Process::start(&site, "info").await;
+    let job = process.train(training(LONG)).await;
+    let report = process.finished(job.order).await;
+    assert_eq!(
+        (&report["attempts"], &report["iterations"]),
+        (&json!(1), &json!(LONG))
+    );
+    export(&site, "3", job.model)
+}
+
 fn iterations(report: &Value) -> u64 {
     report["iterations"].as_u64().expect("a count")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_training_whose_process_is_killed_and_stopped_ends_with_the_same_bits() {
+fn attempts(report: &Value) -> u64 {
+    report["attempts"].as_u64().expect("a count")
+}
+
+/// A training whose process is killed, then stopped; where, and which.
+async fn disturbed() -> (Site, Job) {
     let site = site();
     let process = Process::start(&site, "info").await;
     let job = process.train(training(LONG)).await;
@@ -57,25 +74,21 @@ async fn a_training_whose_process_is_killed_and_stopped_ends_with_the_same_bits(
     // Death: whoever comes next finds the job and its checkpoint.
     let process = Process::start(&site, "info").await;
     let further = iterations(&caught) + 1;
-    let gone_on =
-        |report: &Value| report["attempts"].as_u64() >= Some(2) && iterations(report) > further;
+    let gone_on = |report: &Value| attempts(report) > 1 && iterations(report) > further;
     let caught = process.until(job.order, gone_on).await;
 
-    // A stop: quick, and without an error, although a job is under way.
+    // A stop: without an error, although a job is under way.
     let (status, log) = process.terminate().await;
     assert!(status.success(), "{log}");
     let process = Process::start(&site, "info").await;
     let report = process.finished(job.order).await;
-    assert!(
-        report["attempts"].as_u64() > caught["attempts"].as_u64(),
-        "{report}"
-    );
+    assert!(attempts(&report) > attempts(&caught), "{report}");
+    (site, job)
+}
 
-    let undisturbed = process.train(training(LONG)).await;
-    let report = process.finished(undisturbed.order).await;
-    assert_eq!(report["attempts"], 1, "{report}");
-    let expected = export(&site, "3", undisturbed.model);
-    assert_eq!(expected["iterations"], LONG);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_training_whose_process_is_killed_and_stopped_ends_with_the_same_bits() {
+    let (expected, (site, job)) = tokio::join!(undisturbed(), disturbed());
     for party in ["2", "3", "4"] {
         assert_eq!(export(&site, party, job.model), expected, "party {party}");
     }
