@@ -84,7 +84,7 @@ impl Needles {
             let plain = format!("{number:.decimals$}");
             self.add(what, plain.as_bytes());
             if count > DIGITS_MIN {
-                self.add(what, plain[..plain.len() - 1].as_bytes());
+                self.add(what, &plain.as_bytes()[..plain.len() - 1]);
             }
         }
     }

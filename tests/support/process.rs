@@ -25,6 +25,8 @@ pub(crate) fn concord(command: &str, site: &Site, more: &[&str]) -> Output {
 
 /// A running `concord standalone`; as its client. It is killed when this goes.
 pub(crate) struct Process {
+    /// Where it serves HTTP.
+    pub(crate) address: String,
     client: Client,
     child: Child,
     log: Arc<Mutex<String>>,
@@ -48,13 +50,15 @@ impl Process {
                 log.push('\n');
             }
         });
-        let address = eventually("the process", async || {
+        let listening = eventually("the process", async || {
             let log = written.lock().expect("nobody panics");
             let (_, rest) = log.split_once(LISTENS)?;
             rest.split_whitespace().next().map(str::to_owned)
         });
+        let address = listening.await;
         Process {
-            client: Client::new(&address.await),
+            client: Client::new(&address),
+            address,
             child,
             log: written,
             reader: Some(reader),
@@ -82,11 +86,15 @@ impl Process {
         self.child.wait().expect("it ran");
     }
 
-    /// Asks it to stop, and waits until it has; everything that it logged.
-    pub(crate) async fn terminate(mut self) -> (ExitStatus, String) {
+    /// `kill -TERM`.
+    pub(crate) fn ask_to_stop(&self) {
         let pid = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(asked.expect("there is a kill").success());
+    }
+
+    /// Waits until it has ended by itself: how, and everything that it logged.
+    pub(crate) async fn stopped(mut self) -> (ExitStatus, String) {
         let status = eventually("the end of the process", async || {
             self.child.try_wait().expect("it ran")
         })
@@ -94,6 +102,12 @@ impl Process {
         let reader = self.reader.take().expect("joined once");
         reader.join().expect("nobody panics");
         (status, self.log())
+    }
+
+    /// Stops it in an orderly way.
+    pub(crate) async fn terminate(self) -> (ExitStatus, String) {
+        self.ask_to_stop();
+        self.stopped().await
     }
 }
 
