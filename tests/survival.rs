@@ -33,15 +33,11 @@ fn training(iterations: u32) -> Value {
 }
 
 /// The model as the executable prints it for a party, without its number.
-fn export(site: &Site, party: &str, model: i64) -> Value {
-    let output = concord(
-        "export",
-        site,
-        &["--party", party, "--model", &model.to_string()],
-    );
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
-    let mut printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+async fn export(site: &Site, party: &str, model: i64) -> Value {
+    let model_text = model.to_string();
+    let ended = concord("export", site, &["--party", party, "--model", &model_text]).await;
+    assert!(ended.success, "{}", ended.stderr);
+    let mut printed: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert_eq!(printed["model_id"].take(), model);
     printed
 }
@@ -56,7 +52,7 @@ async fn undisturbed() -> Value {
         (&report["attempts"], &report["iterations"]),
         (&json!(1), &json!(LONG))
     );
-    export(&site, "3", job.model)
+    export(&site, "3", job.model).await
 }
 
 fn iterations(report: &Value) -> u64 {
@@ -98,7 +94,11 @@ async fn disturbed() -> (Site, Job) {
 async fn a_training_whose_process_is_killed_and_stopped_ends_with_the_same_bits() {
     let (expected, (site, job)) = tokio::join!(undisturbed(), disturbed());
     for party in ["2", "3", "4"] {
-        assert_eq!(export(&site, party, job.model), expected, "party {party}");
+        assert_eq!(
+            export(&site, party, job.model).await,
+            expected,
+            "party {party}"
+        );
     }
     let pooled = site.pooled(job.order, |_| ()).await;
     assert_eq!(expected["coefficients"], json!(pooled.coefficients));
@@ -109,9 +109,9 @@ async fn a_training_whose_process_is_killed_and_stopped_ends_with_the_same_bits(
 async fn a_second_process_on_the_same_data_is_refused() {
     let site = site();
     let process = Process::start(&site, "info").await;
-    let second = concord("standalone", &site, &[]);
-    assert!(!second.status.success());
-    let error = String::from_utf8(second.stderr).expect("UTF-8");
+    let second = concord("standalone", &site, &[]).await;
+    let error = second.stderr;
+    assert!(!second.success, "{error}");
     assert!(error.contains("is in use by another process"), "{error}");
     assert_eq!(
         process.get("/health").await.status,
