@@ -17,7 +17,7 @@ use shared::table::{Label, Selection, Table};
 const TABLE: &str = include_str!("../wdbc.csv");
 /// Where the rows are from, as the demo says it.
 pub(super) const ATTRIBUTION: &str =
-    "Breast Cancer Wisconsin (Diagnostic), Wolberg et al. 1993, UCI, CC BY 4.0";
+    "Breast Cancer Wisconsin (Diagnostic), Wolberg et al. 1995, UCI, CC BY 4.0";
 
 /// Column that names a row.
 pub(super) const UNIQUE_ID: &str = "unique_id";

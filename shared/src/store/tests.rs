@@ -315,6 +315,7 @@ async fn a_stale_word_changes_nothing(store: &Store) {
         ..submitted
     };
     let holder = claimed(store, &submitted).await;
+    store.started(holder, started(1)).await.unwrap();
     store.checkpoint(holder, at(1), vec![1]).await.unwrap();
     let before = job(store, &submitted).await;
     for stale in [

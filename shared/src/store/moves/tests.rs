@@ -156,6 +156,7 @@ fn fail_until_the_end(row: &mut Row, mut checkpoint: impl FnMut(u32) -> Option<u
     loop {
         let fence = fence(row.attempt.0, row.attempt.0.into());
         assert!(row.claim(&fence, GUEST, LEASE, 0));
+        row.digests = [(GUEST, vec![1])].into();
         if let Some(round) = checkpoint(row.attempt.0) {
             row.checkpoint(&fence, at(round));
         }
@@ -184,8 +185,16 @@ fn failures_count_since_the_checkpoint_last_advanced() {
 }
 
 #[test]
+fn a_checkpoint_of_rows_that_nobody_told_of_is_not_kept() {
+    let mut row = running();
+    assert_eq!(row.checkpoint(&fence(1, 1), at(1)), Applied::Stale);
+    assert_eq!(row.checkpoint_round, None);
+}
+
+#[test]
 fn a_checkpoint_only_moves_forward() {
     let mut row = running();
+    row.digests = [(GUEST, vec![1])].into();
     assert_eq!(row.checkpoint(&fence(1, 1), at(0)), Applied::Counted);
     assert_eq!(row.checkpoint(&fence(1, 1), at(3)), Applied::Counted);
     let before = row.clone();
