@@ -1,5 +1,6 @@
 //! The executable: reads the command line, sets up logs, runs a command, says what went wrong.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -100,6 +101,7 @@ fn main() -> ExitCode {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
             .init();
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()

@@ -69,15 +69,15 @@ impl Standalone {
         for config in workers(&data_dir, parties)? {
             tasks.spawn(party_worker::run(config, bus.clone(), shutdown.clone()));
         }
-        let (aggregator_bus, wake, stop) = (bus.clone(), Arc::clone(&submitted), shutdown.clone());
-        let aggregator = status_aggregator::run(
+        let (status_bus, wake, stop) = (bus.clone(), Arc::clone(&submitted), shutdown.clone());
+        let status = status_aggregator::run(
             store.clone(),
-            aggregator_bus,
+            status_bus,
             status_aggregator::Timing::default(),
             wake,
             stop,
         );
-        tasks.spawn(async { Ok(aggregator.await?) });
+        tasks.spawn(async { Ok(status.await?) });
         let state = api::State {
             store,
             bus,

@@ -260,3 +260,6 @@ pub fn score(model: &Model, row: ArrayView1<'_, f64>) -> f64 {
     }
     sigmoid(z)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! A federation on disk: hospitals, their CSV files, the federation file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use concord::export;
+use concord::federation::Federation;
+use ndarray::concatenate;
+use shared::id::{ModelId, OrderId, PartyId};
+use shared::job::{Spec, TrainSpec};
+use shared::local::logistic_regression::fit;
+use shared::model::Model;
+use shared::source::Source;
+use shared::store::Store;
+use shared::table::{Needed, Table};
+use tempfile::TempDir;
+
+/// One hospital.
+pub(crate) struct Hospital {
+    id: u64,
+    name: String,
+    files: Vec<(String, String)>,
+    permits: Vec<&'static str>,
+}
+
+impl Hospital {
+    pub(crate) fn new(id: u64, name: &str) -> Hospital {
+        Hospital {
+            id,
+            name: name.to_owned(),
+            files: Vec::new(),
+            permits: Vec::new(),
+        }
+    }
+
+    /// Gives it a relation: `data.patients` is `file("data/patients.csv", ..)`.
+    pub(crate) fn file(mut self, path: &str, text: impl Into<String>) -> Hospital {
+        self.files.push((path.to_owned(), text.into()));
+        self
+    }
+
+    /// Lets it train without protection, and with one other party alone.
+    pub(crate) fn permissive(mut self) -> Hospital {
+        self.permits = vec!["allow_unencrypted", "allow_two_party"];
+        self
+    }
+}
+
+/// A federation in a folder of its own, which goes when this goes.
+pub(crate) struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    pub(crate) fn new(hospitals: &[Hospital]) -> Site {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut text = String::from("listen = \"127.0.0.1:0\"\ndata_dir = \"state\"\n");
+        for hospital in hospitals {
+            let Hospital {
+                id, name, permits, ..
+            } = hospital;
+            let home = format!("hospital-{id}");
+            text += &format!("\n[[party]]\nid = {id}\nname = {name:?}\n");
+            text += &format!("source = \"csv:{home}\"\nrelease = \"clear\"\n");
+            for permit in permits {
+                text += &format!("{permit} = true\n");
+            }
+            fs::create_dir(folder.path().join(&home)).expect("written");
+            for (path, rows) in &hospital.files {
+                let path = folder.path().join(&home).join(path);
+                fs::create_dir_all(path.parent().expect("a folder")).expect("written");
+                fs::write(path, rows).expect("written");
+            }
+        }
+        let site = Site { folder };
+        fs::write(site.config(), text).expect("written");
+        site
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The federation file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path().join("federation.toml")
+    }
+
+    /// Where jobs and keys are kept.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path().join("state")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.state().join("concord.sqlite")
+    }
+
+    pub(crate) fn federation(&self) -> Federation {
+        Federation::read(&self.config()).expect("a federation")
+    }
+
+    /// A model as a party opens it.
+    pub(crate) async fn export(&self, party: u64, model: i64) -> Model {
+        let opened = export::model(&self.federation(), PartyId(party), ModelId(model)).await;
+        opened.expect("the party has the model")
+    }
+
+    /// What a training was told to do, as every party got it.
+    pub(crate) async fn spec(&self, order: i64) -> TrainSpec {
+        let store = Store::open(&self.database()).await.expect("a store");
+        let job = store.job_by_order(OrderId(order)).await.expect("readable");
+        match job.expect("there").spec {
+            Spec::Train(spec) => spec,
+            Spec::Infer(_) => panic!("job {order} is no training"),
+        }
+    }
+
+    /// The rows that each party of a training brings to it.
+    pub(crate) async fn tables(&self, spec: &TrainSpec) -> BTreeMap<u64, Table> {
+        let needed = Needed {
+            unique_id: spec.unique_id.clone(),
+            attributes: spec.attributes.clone(),
+            label: Some(spec.label.column.clone()),
+        };
+        let mut tables = BTreeMap::new();
+        for (party, cohort) in &spec.cohorts {
+            let source = format!("csv:hospital-{party}");
+            let source = Source::parse(&source, self.path()).expect("there");
+            let read = source.training_table(cohort, &needed, &spec.label).await;
+            tables.insert(party.0, read.expect("readable").0);
+        }
+        tables
+    }
+
+    /// What training on the rows of all parties in one table gives; `each_round` sees the weights
+    /// after every update.
+    pub(crate) async fn pooled(&self, order: i64, each_round: impl FnMut(&[f64])) -> Model {
+        let spec = self.spec(order).await;
+        let tables = self.tables(&spec).await;
+        let views: Vec<_> = tables.values().map(|table| table.values.view()).collect();
+        let pooled = Table {
+            ids: tables
+                .values()
+                .flat_map(|table| table.ids.clone())
+                .collect(),
+            values: concatenate(ndarray::Axis(0), &views).expect("equally wide"),
+            positive: tables
+                .values()
+                .flat_map(|table| table.positive.clone())
+                .collect(),
+        };
+        fit(&spec, &pooled, each_round).expect("in range")
+    }
+}
