@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One PostgreSQL of our own in one directory, beside any other on the machine. It does not wait for
-# the disk: for tests only.
+# the disk, as tests want it, unless DURABLE=1 when it is made.
 #
 #   private-postgres.sh start DIR    makes the directory, or starts what is in it; waits until ready
 #   private-postgres.sh stop DIR     ends it in order
@@ -13,11 +13,6 @@ set -euo pipefail
 # shellcheck source=private-servers.sh
 . "$(dirname "$0")/private-servers.sh"
 
-# The newest one that is installed.
-programs() {
-    find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n 1 | xargs -r dirname
-}
-
 make() {
     local dir=$1 bin=$2
     own_directory "$dir"
@@ -28,10 +23,12 @@ make() {
 listen_addresses = '127.0.0.1'
 port = $(cat "$dir/port")
 unix_socket_directories = ''
+max_connections = 200
+CONF
+    [ "${DURABLE:-0}" = 1 ] || cat >>"$dir/data/postgresql.conf" <<CONF
 fsync = off
 synchronous_commit = off
 full_page_writes = off
-max_connections = 200
 CONF
 }
 

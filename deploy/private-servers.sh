@@ -47,3 +47,8 @@ wait_until() {
         sleep 0.1
     done
 }
+
+# Where PostgreSQL's programs are, of the newest one that is installed.
+programs() {
+    find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n 1 | xargs -r dirname
+}

@@ -19,20 +19,7 @@ here=$(cd "$(dirname "$0")" && pwd)
     exit 2
 }
 
-missing=()
-[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
-compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
-command -v openssl >/dev/null || missing+=(openssl)
-if [ ${#missing[@]} -gt 0 ]; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "$0: please install ${missing[*]} (apt-get install ${missing[*]})" >&2
-        exit 1
-    fi
-    echo "$0: installing ${missing[*]}" >&2
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq >&2
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
-fi
+"$here/install-services.sh"
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/concord-services.XXXXXX")
 # The servers' account must be able to pass.
