@@ -100,17 +100,34 @@ fn key_file(data_dir: &Path, party: PartyId) -> PathBuf {
 /// # Errors
 /// When there are none, they are malformed, or others than the owner may read them.
 pub fn read_identity(data_dir: &Path, party: PartyId) -> anyhow::Result<Identity> {
-    let path = key_file(data_dir, party);
+    let missing = || format!("party {party} has no key there; has this federation run yet?");
+    read_key_file(&key_file(data_dir, party)).with_context(missing)
+}
+
+/// Reads a key file.
+///
+/// # Errors
+/// As [`read_identity`].
+pub fn read_key_file(path: &Path) -> anyhow::Result<Identity> {
     let shown = path.display();
-    let missing = || format!("party {party} has no key at {shown}; has this federation run yet?");
-    let mode = fs::metadata(&path)
-        .with_context(missing)?
-        .permissions()
-        .mode();
-    ensure!(
-        mode & OTHERS == 0,
-        "{shown} may be read by others; run: chmod 600 {shown}"
-    );
-    let bytes = Zeroizing::new(fs::read(&path)?);
+    let missing = || format!("cannot read the key file {shown}");
+    let mode = fs::metadata(path).with_context(missing)?.permissions().mode();
+    ensure!(mode & OTHERS == 0, "{shown} may be read by others; run: chmod 600 {shown}");
+    let bytes = Zeroizing::new(fs::read(path).with_context(missing)?);
     Identity::from_bytes(&bytes).with_context(|| format!("{shown} is no key file"))
+}
+
+/// Makes keys and writes them where there is no file yet.
+///
+/// # Errors
+/// When the file is there or cannot be written.
+pub fn make_key_file(path: &Path) -> anyhow::Result<Identity> {
+    let shown = path.display();
+    let identity = Identity::generate(&mut UnwrapErr(SysRng));
+    let mut options = OpenOptions::new();
+    options.create_new(true).write(true).mode(PRIVATE_FILE);
+    let mut file = options.open(path).with_context(|| format!("cannot make {shown}"))?;
+    file.write_all(&*identity.to_bytes())?;
+    file.sync_all()?;
+    Ok(identity)
 }

@@ -58,9 +58,11 @@ struct Entry {
     allow_two_party: bool,
 }
 
+/// How results leave a party.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Release {
+pub enum Release {
+    /// In the clear, the only way there is yet.
     Clear,
 }
 

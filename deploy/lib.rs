@@ -2,6 +2,9 @@
 
 pub mod data_dir;
 pub mod demo;
+pub mod directory;
 pub mod export;
 pub mod federation;
+pub mod process;
+pub mod secret;
 pub mod standalone;

@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use concord::data_dir;
 use concord::demo;
+use concord::directory::Directory;
 use concord::export;
 use concord::federation::Federation;
+use concord::process::{Party, Platform};
 use concord::standalone::Standalone;
 use shared::id::{ModelId, PartyId};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 /// Hospitals train, score and compute together; nobody but a party ever sees its rows.
@@ -43,6 +47,26 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Serve HTTP; any number of these.
+    Api(Configured),
+    /// Fold events into jobs and mend what was lost; any number of these.
+    Status(Configured),
+    /// Add ciphertexts; any number of these.
+    Arbiter(Configured),
+    /// Work for one hospital; any number of these.
+    Party(Configured),
+    /// Make a party's keys, and print its entry for the directory.
+    Keygen {
+        /// The party: 1 is the platform's arbiter.
+        #[arg(long)]
+        party: u64,
+        /// Its name.
+        #[arg(long)]
+        name: String,
+        /// The key file to make.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
     /// Print a trained model as JSON, opened with a party's own key.
     Export {
         /// The federation file.
@@ -55,6 +79,17 @@ enum Command {
         #[arg(long)]
         model: i64,
     },
+}
+
+/// What every process of a distributed Concord is given.
+#[derive(Args)]
+struct Configured {
+    /// The configuration file: concord.toml, for a party party.toml.
+    #[arg(long)]
+    config: PathBuf,
+    /// Check the file and what it refers to, and stop.
+    #[arg(long)]
+    check_config: bool,
 }
 
 fn main() -> ExitCode {
@@ -107,6 +142,27 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             standalone.stop().await;
             Ok(())
         }
+        Command::Api(given) => {
+            let platform = Platform::read(&given.config, &environment)?;
+            until_told(&given, |stop| platform.api(stop)).await
+        }
+        Command::Status(given) => {
+            let platform = Platform::read(&given.config, &environment)?;
+            until_told(&given, |stop| platform.status(stop)).await
+        }
+        Command::Arbiter(given) => {
+            let platform = Platform::read(&given.config, &environment)?;
+            until_told(&given, |stop| platform.arbiter(stop)).await
+        }
+        Command::Party(given) => {
+            let party = Party::read(&given.config, &environment)?;
+            until_told(&given, |stop| party.run(stop)).await
+        }
+        Command::Keygen { party, name, key } => {
+            let identity = data_dir::make_key_file(&key)?;
+            print(&Directory::entry(PartyId(party), &name, &identity.public()));
+            Ok(())
+        }
         Command::Export {
             config,
             party,
@@ -119,6 +175,31 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Runs a process until Ctrl-C or SIGTERM, then lets it drain.
+async fn until_told<F: Future<Output = anyhow::Result<()>>>(
+    given: &Configured,
+    run: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<()> {
+    if given.check_config {
+        print(&format!("{} is in order", given.config.display()));
+        return Ok(());
+    }
+    let stop = CancellationToken::new();
+    let running = run(stop.clone());
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return ended,
+        told = told_to_stop() => told?,
+    }
+    stop.cancel();
+    running.await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Waits for Ctrl-C or SIGTERM.

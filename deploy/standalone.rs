@@ -157,7 +157,7 @@ fn workers(
     clippy::disallowed_methods,
     reason = "the shell reads the clock for everybody"
 )]
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -1,0 +1,236 @@
+//! One process of a distributed Concord: its configuration, and what it runs.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use api::Base;
+use serde::Deserialize;
+use shared::bus::{Bus, rabbitmq};
+use shared::id::PartyId;
+use shared::seal::Identity;
+use shared::session::Permits;
+use shared::source::Source;
+use shared::store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use worker::{party_worker, status_aggregator};
+use zeroize::Zeroizing;
+
+use crate::data_dir::read_key_file;
+use crate::directory::Directory;
+use crate::federation::Release;
+use crate::{secret, standalone};
+
+/// `concord.toml`: the platform's processes (api, status, arbiter).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlatformFile {
+    listen: SocketAddr,
+    base: Option<String>,
+    broker: String,
+    database: String,
+    #[serde(default)]
+    queue_prefix: String,
+    directory: PathBuf,
+    arbiter_key: PathBuf,
+}
+
+/// `party.toml`: a hospital's worker.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartyFile {
+    id: u64,
+    broker: String,
+    #[serde(default)]
+    queue_prefix: String,
+    directory: PathBuf,
+    key: PathBuf,
+    source: String,
+    #[serde(rename = "release")]
+    _release: Release,
+    #[serde(default)]
+    allow_unencrypted: bool,
+    #[serde(default)]
+    allow_two_party: bool,
+}
+
+/// How variables of the environment are looked up.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The platform's configuration, checked.
+pub struct Platform {
+    listen: SocketAddr,
+    base: Option<Base>,
+    broker: Broker,
+    database: Zeroizing<String>,
+    directory: Directory,
+    arbiter_key: PathBuf,
+}
+
+/// A hospital's configuration, checked.
+pub struct Party {
+    broker: Broker,
+    worker: party_worker::Config,
+}
+
+/// Where the queues are.
+struct Broker {
+    url: Zeroizing<String>,
+    prefix: String,
+}
+
+impl Broker {
+    fn read(
+        reference: &str,
+        prefix: String,
+        folder: &Path,
+        environment: Environment<'_>,
+    ) -> anyhow::Result<Broker> {
+        let url = secret::read("broker", reference, folder, environment)?;
+        ensure!(
+            url.starts_with("amqp://") || url.starts_with("amqps://"),
+            "broker: it refers to something that starts neither with amqp:// nor with amqps://"
+        );
+        Ok(Broker { url, prefix })
+    }
+
+    async fn connect(self) -> anyhow::Result<Bus> {
+        let config = rabbitmq::Config { url: self.url, prefix: self.prefix };
+        Ok(Bus::rabbitmq(config).await?)
+    }
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> anyhow::Result<(T, &Path)> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let file = toml::from_str(&text).with_context(|| format!("in {shown}"))?;
+    Ok((file, path.parent().unwrap_or(Path::new(""))))
+}
+
+fn identity(path: &Path, party: PartyId, directory: &Directory) -> anyhow::Result<Identity> {
+    let identity = read_key_file(path)?;
+    ensure!(
+        directory.keys.get(&party) == Some(&identity.public()),
+        "{} is not the key of party {party} in the directory; everybody would refuse it",
+        path.display()
+    );
+    Ok(identity)
+}
+
+impl Platform {
+    /// Reads and checks `concord.toml`.
+    ///
+    /// # Errors
+    /// Names the field and the rule; never a secret.
+    pub fn read(path: &Path, environment: Environment<'_>) -> anyhow::Result<Platform> {
+        let (file, folder): (PlatformFile, _) = parse(path)?;
+        let database = secret::read("database", &file.database, folder, environment)?;
+        ensure!(
+            database.starts_with("postgres://") || database.starts_with("postgresql://"),
+            "database: it refers to something that does not start with postgres://"
+        );
+        Ok(Platform {
+            listen: file.listen,
+            base: file.base.map(|base| Base::parse(&base)).transpose().context("base")?,
+            broker: Broker::read(&file.broker, file.queue_prefix, folder, environment)?,
+            database,
+            directory: Directory::read(&folder.join(file.directory))?,
+            arbiter_key: folder.join(file.arbiter_key),
+        })
+    }
+
+    async fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::connect(&self.database).await?)
+    }
+
+    /// Runs `concord api`: HTTP, any number of replicas.
+    ///
+    /// # Errors
+    /// When the database cannot be used or the address is taken.
+    pub async fn api(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let store = self.store().await?;
+        store.register_parties(self.directory.names.clone()).await?;
+        let bus = self.broker.connect().await?;
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", self.listen))?;
+        tracing::info!(address = %listener.local_addr()?, "The API listens");
+        let state = api::State {
+            store,
+            bus,
+            submitted: Arc::new(Notify::new()),
+            base: self.base,
+            now: standalone::now,
+        };
+        api::serve(listener, api::app(state), api::Limits::default(), shutdown).await;
+        Ok(())
+    }
+
+    /// Runs `concord status`: folds events into jobs and sweeps; any number of replicas.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn status(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let store = self.store().await?;
+        let bus = self.broker.connect().await?;
+        let (timing, wake) = (status_aggregator::Timing::default(), Arc::new(Notify::new()));
+        tracing::info!("The status aggregator runs");
+        Ok(status_aggregator::run(store, bus, timing, wake, shutdown).await?)
+    }
+
+    /// Runs `concord arbiter`: adds ciphertexts; any number of replicas.
+    ///
+    /// # Errors
+    /// When its key is not the directory's.
+    pub async fn arbiter(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let party = PartyId::ARBITER;
+        let identity = Arc::new(identity(&self.arbiter_key, party, &self.directory)?);
+        let config = party_worker::Config {
+            party,
+            identity,
+            directory: Arc::new(self.directory.keys),
+            permits: Permits::default(),
+            source: None,
+        };
+        party_worker::run(config, self.broker.connect().await?, shutdown).await
+    }
+}
+
+impl Party {
+    /// Reads and checks `party.toml`.
+    ///
+    /// # Errors
+    /// Names the field and the rule; never a secret.
+    pub fn read(path: &Path, environment: Environment<'_>) -> anyhow::Result<Party> {
+        let (file, folder): (PartyFile, _) = parse(path)?;
+        let party = PartyId(file.id);
+        let directory = Directory::read(&folder.join(file.directory))?;
+        ensure!(
+            directory.names.contains_key(&party),
+            "id: party {party} is no hospital of the directory"
+        );
+        let worker = party_worker::Config {
+            party,
+            identity: Arc::new(identity(&folder.join(file.key), party, &directory)?),
+            directory: Arc::new(directory.keys),
+            permits: Permits {
+                unencrypted: file.allow_unencrypted,
+                two_party: file.allow_two_party,
+            },
+            source: Some(Source::parse(&file.source, folder, environment)?),
+        };
+        let broker = Broker::read(&file.broker, file.queue_prefix, folder, environment)?;
+        Ok(Party { broker, worker })
+    }
+
+    /// Runs `concord party`: a hospital's worker; any number per hospital.
+    ///
+    /// # Errors
+    /// When the broker refuses it.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        party_worker::run(self.worker, self.broker.connect().await?, shutdown).await
+    }
+}
