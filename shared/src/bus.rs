@@ -8,10 +8,11 @@
 //! The queue [`queue::DEAD`](crate::message::queue::DEAD) is always there.
 
 pub mod local;
+pub mod rabbitmq;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::limits;
 
@@ -20,6 +21,8 @@ use crate::limits;
 pub enum Bus {
     /// In this process.
     Local(local::Bus),
+    /// On a broker.
+    Rabbitmq(rabbitmq::Bus),
 }
 
 /// What a queue promises.
@@ -77,12 +80,51 @@ pub enum Error {
         /// The queue.
         queue: String,
     },
+    /// The broker cannot be reached, takes no messages or does not answer, and has not for
+    /// [`limits::BROKER_SECONDS_MAX`]. It may have done what it was asked.
+    #[error(
+        "the broker of queue {queue} did not answer within {} s",
+        limits::BROKER_SECONDS_MAX
+    )]
+    Away {
+        /// The queue.
+        queue: String,
+    },
+    /// The broker says no, and will again.
+    #[error("the broker refused queue {queue}: {answer}")]
+    Refused {
+        /// The queue.
+        queue: String,
+        /// Its words.
+        answer: String,
+    },
+    /// The address cannot be read; it is a secret.
+    #[error("the address of the broker is not amqp[s]://user:password:port/vhost")]
+    Address,
 }
 
 impl Bus {
     /// A bus within this process, without a queue but `dead`.
     pub fn local() -> Bus {
         Bus::Local(local::Bus::new())
+    }
+
+    /// A bus over RabbitMQ. Connects in the background, and again after every outage, for ever.
+    /// Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub fn rabbitmq(config: rabbitmq::Config) -> Result<Bus, Error> {
+        rabbitmq::Bus::new(config).map(Bus::Rabbitmq)
+    }
+
+    /// Since when the bus has been up without a break; `None` while it is away. What was said
+    /// before may be lost, so that a silence which began before says nothing.
+    pub fn up_since(&self) -> Option<Instant> {
+        match self {
+            Bus::Local(bus) => Some(bus.since()),
+            Bus::Rabbitmq(bus) => bus.up_since(),
+        }
     }
 
     /// Makes a queue, unless it is there.
@@ -92,6 +134,7 @@ impl Bus {
     pub async fn declare(&self, queue: &str, kind: QueueKind) -> Result<(), Error> {
         match self {
             Bus::Local(bus) => bus.declare(queue, kind),
+            Bus::Rabbitmq(bus) => bus.declare(queue, kind).await,
         }
     }
 
@@ -127,6 +170,7 @@ impl Bus {
         }
         match self {
             Bus::Local(bus) => bus.publish(queue, body, life),
+            Bus::Rabbitmq(bus) => bus.publish(queue, &body, life).await,
         }
     }
 
@@ -138,6 +182,7 @@ impl Bus {
     pub async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, Error> {
         match self {
             Bus::Local(bus) => bus.consume(queue, prefetch).map(Consumer::Local),
+            Bus::Rabbitmq(bus) => bus.consume(queue, prefetch).await.map(Consumer::Rabbitmq),
         }
     }
 }
@@ -146,6 +191,8 @@ impl Bus {
 pub enum Consumer {
     /// In this process.
     Local(local::Consumer),
+    /// On a broker.
+    Rabbitmq(rabbitmq::Consumer),
 }
 
 impl Consumer {
@@ -154,6 +201,7 @@ impl Consumer {
     pub async fn next(&mut self) -> Option<Delivery> {
         match self {
             Consumer::Local(consumer) => Some(Delivery::Local(consumer.next().await)),
+            Consumer::Rabbitmq(consumer) => consumer.next().await.map(Delivery::Rabbitmq),
         }
     }
 }
@@ -164,6 +212,8 @@ impl Consumer {
 pub enum Delivery {
     /// In this process.
     Local(local::Delivery),
+    /// On a broker.
+    Rabbitmq(rabbitmq::Delivery),
 }
 
 impl Delivery {
@@ -171,6 +221,7 @@ impl Delivery {
     pub fn body(&self) -> &[u8] {
         match self {
             Delivery::Local(delivery) => delivery.body(),
+            Delivery::Rabbitmq(delivery) => delivery.body(),
         }
     }
 
@@ -178,6 +229,7 @@ impl Delivery {
     pub fn attempts(&self) -> u32 {
         match self {
             Delivery::Local(delivery) => delivery.attempts(),
+            Delivery::Rabbitmq(delivery) => delivery.attempts(),
         }
     }
 
@@ -185,6 +237,7 @@ impl Delivery {
     pub fn death(&self) -> Option<&Death> {
         match self {
             Delivery::Local(delivery) => delivery.death(),
+            Delivery::Rabbitmq(delivery) => delivery.death(),
         }
     }
 
@@ -192,6 +245,7 @@ impl Delivery {
     pub async fn ack(self) {
         match self {
             Delivery::Local(delivery) => delivery.ack(),
+            Delivery::Rabbitmq(delivery) => delivery.ack().await,
         }
     }
 
@@ -199,6 +253,7 @@ impl Delivery {
     pub async fn reject(self) {
         match self {
             Delivery::Local(delivery) => delivery.reject(),
+            Delivery::Rabbitmq(delivery) => delivery.reject().await,
         }
     }
 }

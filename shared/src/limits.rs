@@ -134,3 +134,13 @@ pub const AGGREGATOR_PREFETCH: usize = 16;
 pub const RETRY_MILLISECONDS: u64 = 50;
 /// Milliseconds between two such repeats at most.
 pub const RETRY_MILLISECONDS_MAX: u64 = 2000;
+
+/// Seconds until somebody who publishes, declares or subscribes is told that the broker is away.
+pub const BROKER_SECONDS_MAX: u64 = 10;
+/// Seconds between two heartbeats of the broker; it is away after twice that, which is less than a
+/// lease: who counts leases knows of an outage before they end by it.
+pub const HEARTBEAT_SECONDS: u16 = 3;
+/// Seconds after an outage within which a missing queue may only not be back yet.
+pub const QUEUE_RETURN_SECONDS_MAX: u64 = 5;
+/// Messages that one process has on the way to the broker at once.
+pub const PUBLISHING_MAX: usize = 64;

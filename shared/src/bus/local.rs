@@ -18,6 +18,7 @@ use crate::message::queue;
 /// Queues in memory.
 #[derive(Clone)]
 pub struct Bus {
+    since: std::time::Instant,
     queues: Arc<Mutex<HashMap<Arc<str>, Queue>>>,
 }
 
@@ -99,8 +100,13 @@ impl Bus {
     pub(super) fn new() -> Bus {
         let dead = (queue::DEAD.into(), Queue::new(QueueKind::Durable));
         Bus {
+            since: std::time::Instant::now(),
             queues: Arc::new(Mutex::new(HashMap::from([dead]))),
         }
+    }
+
+    pub(super) fn since(&self) -> std::time::Instant {
+        self.since
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Queue>> {

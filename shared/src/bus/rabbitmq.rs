@@ -1,0 +1,259 @@
+//! The bus on RabbitMQ (3.10 and 4.x).
+//!
+//! Two connections, since a broker that runs full stops reading from whoever publishes, and acks
+//! must still get through. Each comes back by itself, for ever (`link`), and so does every reader
+//! (`consumer`); lapin's own recovery does not heal channels. Every wait has an end.
+//!
+//! Every message is confirmed, and each has a channel to itself until it is: lapin hands a
+//! returned message to whichever confirm comes next on its channel.
+
+mod consumer;
+mod link;
+#[cfg(test)]
+mod tests;
+mod topology;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lapin::options::BasicPublishOptions;
+use lapin::uri::AMQPUri;
+use lapin::{BasicProperties, Confirmation};
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+pub use self::consumer::{Consumer, Delivery};
+use self::link::{Backoff, Broker, Connected, Link};
+use self::topology::Topology;
+use super::{Error, QueueKind};
+use crate::limits;
+
+/// Where the broker is.
+pub struct Config {
+    /// `amqp[s]://user:password@host:port/vhost`. A secret.
+    pub url: String,
+    /// Begins the name of every queue, so that federations can share a broker.
+    pub prefix: String,
+    /// Certificates (PEM) that vouch for the broker beside the system's own.
+    pub certificates: Option<String>,
+}
+
+/// Queues of a broker.
+#[derive(Clone)]
+pub struct Bus {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    topology: Arc<Topology>,
+    publishing: Link,
+    consuming: Link,
+    runtime: Handle,
+}
+
+/// Why the broker did not do it.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    /// Trying again does not help.
+    #[error(transparent)]
+    Final(#[from] Error),
+    /// The connection or the channel is gone.
+    #[error(transparent)]
+    Lost(#[from] lapin::Error),
+    #[error("the queue is not back yet")]
+    Missing,
+    #[error("a confirm carried the return of another message")]
+    Mixed,
+}
+
+impl Bus {
+    /// Must be called within a runtime, which then keeps the connections.
+    pub(super) fn new(config: Config) -> Result<Bus, Error> {
+        Bus::with_patience(config, Duration::from_secs(limits::BROKER_SECONDS_MAX))
+    }
+
+    fn with_patience(config: Config, patience: Duration) -> Result<Bus, Error> {
+        let uri: AMQPUri = config.url.parse().map_err(|_| Error::Address)?;
+        let broker = Arc::new(Broker::new(uri, config.certificates, patience));
+        let topology = Arc::new(Topology::new(config.prefix));
+        Ok(Bus {
+            shared: Arc::new(Shared {
+                publishing: Link::start("publishing", Arc::clone(&broker), None),
+                consuming: Link::start("consuming", broker, Some(Arc::clone(&topology))),
+                topology,
+                runtime: Handle::current(),
+            }),
+        })
+    }
+
+    pub(super) fn up_since(&self) -> Option<Instant> {
+        let Shared {
+            publishing,
+            consuming,
+            ..
+        } = &*self.shared;
+        Some(publishing.up_since()?.max(consuming.up_since()?))
+    }
+
+    pub(super) async fn declare(&self, queue: &str, kind: QueueKind) -> Result<(), Error> {
+        let Shared {
+            topology,
+            consuming,
+            ..
+        } = &*self.shared;
+        persist(queue, consuming, |connected| async move {
+            topology.declare(&connected, queue, kind).await
+        })
+        .await
+    }
+
+    pub(super) async fn publish(
+        &self,
+        queue: &str,
+        body: &[u8],
+        life: Option<Duration>,
+    ) -> Result<(), Error> {
+        let properties = match life {
+            Some(life) => {
+                BasicProperties::default().with_expiration(life.as_millis().to_string().into())
+            }
+            None => BasicProperties::default(),
+        };
+        self.shared.publish(queue, body, properties).await
+    }
+
+    pub(super) async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, Error> {
+        assert!(prefetch > 0, "a reader that may hold nothing never reads");
+        Consumer::open(&self.shared, queue, prefetch).await
+    }
+}
+
+impl Shared {
+    /// Every queue on disk is a quorum queue, which writes every message; no other need be there.
+    async fn publish(
+        &self,
+        queue: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), Error> {
+        let Some(name) = self.topology.name(queue) else {
+            return Err(unroutable(queue));
+        };
+        let id = Uuid::new_v4().to_string();
+        let properties = properties
+            .with_delivery_mode(TRANSIENT)
+            .with_message_id(id.as_str().into());
+        persist(queue, &self.publishing, |connected| {
+            let (name, id, properties) = (name.clone(), &id, properties.clone());
+            async move {
+                let channel = connected.channel().await?;
+                let mandatory = BasicPublishOptions {
+                    mandatory: true,
+                    ..BasicPublishOptions::default()
+                };
+                let sent = channel
+                    .basic_publish("".into(), name, mandatory, body, properties)
+                    .await;
+                let confirmation = match sent {
+                    Ok(confirm) => confirm.await,
+                    Err(error) => Err(error),
+                };
+                let confirmation = confirmation.map_err(|error| refusal(queue, error))?;
+                let verdict = judge(queue, id, confirmation, &connected);
+                if !matches!(verdict, Err(Fault::Mixed)) {
+                    channel.give_back();
+                }
+                verdict
+            }
+        })
+        .await
+    }
+}
+
+/// Non-persistent, in AMQP's numbers.
+const TRANSIENT: u8 = 1;
+
+/// What a confirmation says about the message `id`.
+fn judge(
+    queue: &str,
+    id: &str,
+    confirmation: Confirmation,
+    connected: &Connected,
+) -> Result<(), Fault> {
+    match confirmation {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Nack(None) => Err(Fault::Final(Error::Full {
+            queue: queue.to_owned(),
+        })),
+        Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
+            let of = returned.properties.message_id().as_ref();
+            if of.is_none_or(|of| of.as_str() != id) {
+                Err(Fault::Mixed)
+            } else if connected.queues_may_return() {
+                Err(Fault::Missing)
+            } else {
+                Err(Fault::Final(unroutable(queue)))
+            }
+        }
+        Confirmation::NotRequested => unreachable!("every channel of the pool confirms"),
+    }
+}
+
+/// Tries until it is done, is refused, or the time is over. An outage, and a message whose confirm
+/// it took, are met by trying again: the bus may repeat.
+async fn persist<T, F>(
+    queue: &str,
+    link: &Link,
+    attempt: impl Fn(Arc<Connected>) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    let attempts = async {
+        let mut backoff = Backoff::default();
+        loop {
+            match attempt(link.up().await).await {
+                Ok(done) => return Ok(done),
+                Err(Fault::Final(error)) => return Err(error),
+                Err(fault) => tracing::debug!(queue, %fault, "trying again"),
+            }
+            backoff.wait().await;
+        }
+    };
+    tokio::time::timeout(link.patience(), attempts)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::Away {
+                queue: queue.to_owned(),
+            })
+        })
+}
+
+/// Final if the broker said no to what was asked.
+fn refusal(queue: &str, error: lapin::Error) -> Fault {
+    match code(&error) {
+        Some(ACCESS_REFUSED | PRECONDITION_FAILED) => Fault::Final(Error::Refused {
+            queue: queue.to_owned(),
+            answer: error.to_string(),
+        }),
+        _ => Fault::Lost(error),
+    }
+}
+
+const ACCESS_REFUSED: u16 = 403;
+const RESOURCE_LOCKED: u16 = 405;
+const PRECONDITION_FAILED: u16 = 406;
+
+/// The broker's reply code, if it is the broker that speaks.
+fn code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(error) => Some(error.get_id()),
+        _ => None,
+    }
+}
+
+fn unroutable(queue: &str) -> Error {
+    Error::Unroutable {
+        queue: queue.to_owned(),
+    }
+}
