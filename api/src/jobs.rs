@@ -41,6 +41,7 @@ pub(crate) async fn submit(state: &State, spec: Spec, echo: String) -> Result<Su
         owner,
         echo,
         deadline,
+        key: None,
     };
     let submitted = state.store.submit(new).await?;
     let invitation = encode(&Invitation {

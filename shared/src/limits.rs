@@ -144,3 +144,23 @@ pub const HEARTBEAT_SECONDS: u16 = 3;
 pub const QUEUE_RETURN_SECONDS_MAX: u64 = 5;
 /// Messages that one process has on the way to the broker at once.
 pub const PUBLISHING_MAX: usize = 64;
+/// Connections to the store's server that answer polls: as many polls look at once.
+pub const STORE_READERS_MAX: usize = 8;
+/// Connections to the store's server that move jobs; no poll takes one.
+pub const STORE_WRITERS_MAX: usize = 8;
+/// Seconds to wait for a free connection to the store.
+pub const STORE_WAIT_SECONDS_MAX: u64 = 2;
+/// Seconds to open a connection to a database server.
+pub const CONNECT_SECONDS_MAX: u64 = 5;
+/// Seconds in which an idle connection to the store must show that it still works.
+pub const STORE_CHECK_SECONDS_MAX: u64 = 2;
+/// Seconds one statement of the store may take.
+pub const STORE_STATEMENT_SECONDS_MAX: u64 = 10;
+/// Seconds a transaction of the store may lie idle before the server ends it.
+pub const STORE_IDLE_SECONDS_MAX: u64 = 30;
+/// Seconds to wait for another process that brings the store's tables up to date.
+pub const STORE_MIGRATION_SECONDS_MAX: u64 = 60;
+/// Times one transaction of the store is tried when the server undoes it.
+pub const STORE_TRIES_MAX: u32 = 5;
+/// Characters of a caller's name for its request.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;

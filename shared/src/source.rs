@@ -5,6 +5,8 @@
 //! in any statement. A new kind of source is one file and one arm of [`Source`].
 
 pub mod csv;
+#[cfg(test)]
+pub(crate) mod scratch;
 pub mod sqlite;
 
 use std::path::{Path, PathBuf};

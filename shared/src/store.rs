@@ -5,12 +5,15 @@
 //! clock. Each query is written once and compiled for every database.
 
 mod change;
+mod migration;
 pub(crate) mod moves;
+mod postgres;
 mod read;
 mod report;
 mod row;
 mod schema;
 mod sqlite;
+mod submit;
 #[cfg(test)]
 mod tests;
 
@@ -26,25 +29,53 @@ pub use moves::Started;
 pub enum Store {
     /// One file, used by this process alone.
     Sqlite(sqlite::Sqlite),
+    /// A server, used by any number of processes.
+    Postgres(postgres::Postgres),
 }
 
-/// One transaction that may write, told the database's time; once per database. It runs in a task
-/// of its own: a caller that goes away does not leave half a transaction.
+/// One transaction that may write, told the database's time; once per database. With a job to
+/// `move`, it is alone at that job's row before the time is told. It runs in a task of its own: a
+/// caller that goes away does not leave half a transaction. A server may undo a transaction for
+/// the sake of another one: the body is then run again, so it uses up nothing.
 macro_rules! write {
-    ($store:expr, async |$connection:ident, $now:ident| $body:block) => {{
+    ($store:expr, $(move $job:expr,)? async |$connection:ident, $now:ident| $body:block) => {{
         let store = $store.clone();
         let work = async move {
             match store {
+                // The only writer is alone anyway.
                 Store::Sqlite(database) => {
-                    let mut pooled = database.writer.get().await?;
-                    let connection: &mut $crate::store::sqlite::Connection = &mut pooled;
-                    let body = async move |$connection: &mut $crate::store::sqlite::Connection| {
-                        let $now: i64 = diesel::select($crate::store::sqlite::now())
+                    use $crate::store::sqlite;
+                    let mut pooled = database.writers.get().await?;
+                    let connection: &mut sqlite::Connection = &mut pooled;
+                    let body = async |$connection: &mut sqlite::Connection| {
+                        let $now: i64 = diesel::select(sqlite::now())
                             .get_result($connection)
                             .await?;
                         $body
                     };
                     connection.immediate_transaction(body).await
+                }
+                Store::Postgres(database) => {
+                    use $crate::store::postgres;
+                    let mut tries = postgres::Tries::new();
+                    loop {
+                        let mut pooled = database.writers.get().await?;
+                        let connection: &mut postgres::Connection = &mut pooled;
+                        let body = async |$connection: &mut postgres::Connection| {
+                            $(postgres::lock($connection, $job).await?;)?
+                            let $now: i64 = diesel::select(postgres::now())
+                                .get_result($connection)
+                                .await?;
+                            $body
+                        };
+                        let whole = async |connection: &mut postgres::Connection| {
+                            body(connection).await.map_err(postgres::Undone::Within)
+                        };
+                        match connection.transaction(whole).await {
+                            Ok(done) => break Ok(done),
+                            Err(undone) => tries.again(undone).await?,
+                        }
+                    }
                 }
             }
         };
@@ -67,6 +98,17 @@ pub enum Error {
     Open {
         /// The file.
         path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The address of a server is malformed. It may hold a password, so nothing of it is told.
+    #[error("the database's address is not of the form postgres://USER:PASSWORD@HOST:PORT/NAME")]
+    Url,
+    /// The server does not answer, or does not let us in.
+    #[error("the database {server} cannot be used: {reason}")]
+    Connect {
+        /// Its host, port and database.
+        server: String,
         /// What went wrong.
         reason: String,
     },
@@ -100,6 +142,15 @@ pub enum Error {
         /// The number.
         value: u64,
     },
+    /// A caller's name for its request that no caller may use.
+    #[error(
+        "the idempotency key is not 1 to {} visible ASCII characters",
+        crate::limits::IDEMPOTENCY_KEY_BYTES_MAX
+    )]
+    KeyMalformed,
+    /// The caller has given this name to another request.
+    #[error("the idempotency key belongs to another request")]
+    KeyReused,
     /// The process is ending.
     #[error("the process is ending")]
     Interrupted,
@@ -111,13 +162,15 @@ impl Error {
     pub fn is_outage(&self) -> bool {
         use diesel::result::{DatabaseErrorKind as Kind, Error as Query};
         match self {
-            Error::Connection(_) | Error::Interrupted => true,
+            Error::Connection(_) | Error::Connect { .. } | Error::Interrupted => true,
             Error::Query(Query::DatabaseError(kind, _)) => !matches!(
                 kind,
                 Kind::UniqueViolation
                     | Kind::ForeignKeyViolation
                     | Kind::NotNullViolation
                     | Kind::CheckViolation
+                    | Kind::RestrictViolation
+                    | Kind::ExclusionViolation
             ),
             Error::Query(
                 Query::NotFound
@@ -128,9 +181,12 @@ impl Error {
             ) => false,
             Error::Query(_) => true,
             Error::Open { .. }
+            | Error::Url
             | Error::Schema { .. }
             | Error::Corrupt { .. }
-            | Error::TooLarge { .. } => false,
+            | Error::TooLarge { .. }
+            | Error::KeyMalformed
+            | Error::KeyReused => false,
         }
     }
 }
@@ -145,6 +201,30 @@ pub struct NewJob {
     pub echo: String,
     /// How long it may take from now; see [`crate::limits::JOB_DEADLINE_SECONDS`].
     pub deadline: Duration,
+    /// The owner's name for the request, when it has one.
+    pub key: Option<Key>,
+}
+
+/// A caller's name for a request: the request may be sent again, and is still one job.
+pub struct Key {
+    text: String,
+    request: [u8; 32],
+}
+
+impl Key {
+    /// `request` is a hash of all that makes the request another one.
+    ///
+    /// # Errors
+    /// [`Error::KeyMalformed`] unless the text has 1 to
+    /// [`crate::limits::IDEMPOTENCY_KEY_BYTES_MAX`] visible ASCII characters.
+    pub fn new(text: String, request: [u8; 32]) -> Result<Key, Error> {
+        let fits = (1..=crate::limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len());
+        if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Key { text, request })
+        } else {
+            Err(Error::KeyMalformed)
+        }
+    }
 }
 
 /// An accepted job: on disk.
@@ -264,5 +344,16 @@ impl Store {
     /// [`Error::Open`]; [`Error::Schema`] when a newer version made it.
     pub async fn open(path: &Path) -> Result<Store, Error> {
         sqlite::open(path).await.map(Store::Sqlite)
+    }
+
+    /// Connects to a PostgreSQL database, `postgres://USER:PASSWORD@HOST:PORT/NAME`, and brings its
+    /// tables up to date, while no other process does. A commit is on the server's disk when it is
+    /// confirmed. The store works within tokio's multi-thread runtime only. The connection is not
+    /// encrypted.
+    ///
+    /// # Errors
+    /// [`Error::Url`]; [`Error::Connect`]; [`Error::Schema`] when a newer version made the tables.
+    pub async fn connect(url: &str) -> Result<Store, Error> {
+        postgres::connect(url).await.map(Store::Postgres)
     }
 }

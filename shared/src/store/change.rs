@@ -1,19 +1,16 @@
-//! Everything that writes, each in one transaction.
+//! What happens to accepted jobs and beside them, each in one transaction.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
-use uuid::Uuid;
+use diesel_async::{AsyncConnection, RunQueryDsl};
 
 use super::moves::{Row, Started};
 use super::row::{self, JobChange, JobRow, to_json};
-use super::schema::{
-    checkpoints, dead_letters, jobs, model_parts, models, parties, requests, results,
-};
-use super::{Applied, Cancelled, Error, NewJob, Store, Submitted, write};
-use crate::id::{JobId, ModelId, OrderId, PartyId};
+use super::schema::{checkpoints, dead_letters, jobs, model_parts, models, parties, results};
+use super::{Applied, Cancelled, Error, Store, write};
+use crate::id::{JobId, OrderId, PartyId};
 use crate::job::{Fence, Reason, ReasonCode, Spec};
 use crate::limits;
 use crate::message::{Beat, Grant, Outcome, Progress};
@@ -28,45 +25,6 @@ enum Keep {
 }
 
 impl Store {
-    /// Accepts a job: once this returns it is on disk, and will end. A training job gets its model.
-    ///
-    /// # Errors
-    /// An outage. That an inference's model exists and is trained is for the caller to check.
-    pub async fn submit(&self, new: NewJob) -> Result<Submitted, Error> {
-        let job = JobId(Uuid::now_v7());
-        let spec = to_json(&new.spec);
-        let deadline = milliseconds(new.deadline);
-        write!(self, async |connection, now| {
-            let deadline_at = now.saturating_add(deadline);
-            let row = row::new(job, &new.spec, new.owner, now, deadline_at)?;
-            let order: i64 = diesel::insert_into(jobs::table)
-                .values(row)
-                .returning(jobs::order_id)
-                .get_result(connection)
-                .await?;
-            let texts = (requests::spec.eq(spec), requests::echo.eq(new.echo));
-            diesel::insert_into(requests::table)
-                .values((requests::job.eq(job.to_string()), texts))
-                .execute(connection)
-                .await?;
-            let model = match new.spec {
-                Spec::Infer(spec) => spec.model,
-                Spec::Train(_) => ModelId(
-                    diesel::insert_into(models::table)
-                        .values(models::job.eq(job.to_string()))
-                        .returning(models::id)
-                        .get_result(connection)
-                        .await?,
-                ),
-            };
-            Ok(Submitted {
-                job,
-                order: OrderId(order),
-                model,
-            })
-        })
-    }
-
     /// Gives the job to a session of its guest, until `lease` after its last beat. `None`: the
     /// attempt is not open, or another session has it.
     ///
@@ -80,10 +38,10 @@ impl Store {
     ) -> Result<Option<Grant>, Error> {
         let lease = milliseconds(lease);
         let claimed = self
-            .change(fence.job, move |row, now| {
+            .change(fence.job, Keep::Nothing, move |row, now| {
                 let digests = row.claim(&fence, party, lease, now);
                 let digests = digests.then(|| row.digests.clone());
-                (digests.is_some(), Keep::Nothing, digests)
+                (digests.is_some(), digests)
             })
             .await?;
         let Some(digests) = claimed.flatten() else {
@@ -114,9 +72,9 @@ impl Store {
     pub async fn beat(&self, beat: Beat, lease: Duration) -> Result<bool, Error> {
         let lease = milliseconds(lease);
         let alive = self
-            .change(beat.fence.job, move |row, now| {
-                let alive = row.beat(beat, lease, now);
-                (alive, Keep::Nothing, alive)
+            .change(beat.fence.job, Keep::Nothing, move |row, now| {
+                let alive = row.beat(beat.clone(), lease, now);
+                (alive, alive)
             })
             .await?;
         Ok(alive == Some(true))
@@ -128,8 +86,8 @@ impl Store {
     /// # Errors
     /// An outage; a row that cannot be read.
     pub async fn started(&self, fence: Fence, started: Started) -> Result<Applied, Error> {
-        self.apply(fence.job, move |row, now| {
-            (row.started(&fence, started, now), Keep::Nothing)
+        self.apply(fence.job, Keep::Nothing, move |row, now| {
+            row.started(&fence, started.clone(), now)
         })
         .await
     }
@@ -144,8 +102,8 @@ impl Store {
         progress: Progress,
         sealed: Vec<u8>,
     ) -> Result<Applied, Error> {
-        self.apply(fence.job, move |row, _now| {
-            (row.checkpoint(&fence, progress), Keep::Checkpoint(sealed))
+        self.apply(fence.job, Keep::Checkpoint(sealed), move |row, _now| {
+            row.checkpoint(&fence, progress.clone())
         })
         .await
     }
@@ -185,8 +143,8 @@ impl Store {
                 return self.fail(fence, unfit(&spec)).await;
             }
         };
-        self.apply(fence.job, move |row, now| {
-            (row.finish(&fence, progress, now), keep)
+        self.apply(fence.job, keep, move |row, now| {
+            row.finish(&fence, progress.clone(), now)
         })
         .await
     }
@@ -197,8 +155,8 @@ impl Store {
     /// # Errors
     /// An outage; a row that cannot be read.
     pub async fn fail(&self, fence: Fence, reason: Reason) -> Result<Applied, Error> {
-        self.apply(fence.job, move |row, now| {
-            (row.fail(&fence, reason, now), Keep::Nothing)
+        self.apply(fence.job, Keep::Nothing, move |row, now| {
+            row.fail(&fence, reason.clone(), now)
         })
         .await
     }
@@ -208,8 +166,8 @@ impl Store {
     /// # Errors
     /// An outage; a row that cannot be read.
     pub async fn lose(&self, fence: Fence) -> Result<Applied, Error> {
-        self.apply(fence.job, move |row, now| {
-            (row.lose(&fence, now), Keep::Nothing)
+        self.apply(fence.job, Keep::Nothing, move |row, now| {
+            row.lose(&fence, now)
         })
         .await
     }
@@ -220,7 +178,7 @@ impl Store {
     /// # Errors
     /// An outage; a row that cannot be read.
     pub async fn expire(&self, job: JobId) -> Result<Applied, Error> {
-        self.apply(job, |row, now| (row.expire(now), Keep::Nothing))
+        self.apply(job, Keep::Nothing, |row, now| row.expire(now))
             .await
     }
 
@@ -233,7 +191,7 @@ impl Store {
             return Ok(Cancelled::NotFound);
         };
         let applied = self
-            .apply(job.id, |row, now| (row.cancel(now), Keep::Nothing))
+            .apply(job.id, Keep::Nothing, |row, now| row.cancel(now))
             .await?;
         Ok(match applied {
             Applied::Ended => Cancelled::Cancelled,
@@ -249,15 +207,15 @@ impl Store {
         let mut rows = Vec::with_capacity(names.len());
         for (party, name) in names {
             let id = row::integer("party", party.0)?;
-            rows.push((id, name));
+            rows.push((id, row::text(&name)));
         }
         write!(self, async |connection, _now| {
-            for (id, name) in rows {
+            for (id, name) in &rows {
                 diesel::insert_into(parties::table)
-                    .values((parties::id.eq(id), parties::name.eq(&name)))
+                    .values((parties::id.eq(id), parties::name.eq(name)))
                     .on_conflict(parties::id)
                     .do_update()
-                    .set(parties::name.eq(&name))
+                    .set(parties::name.eq(name))
                     .execute(connection)
                     .await?;
             }
@@ -271,11 +229,12 @@ impl Store {
     /// # Errors
     /// An outage.
     pub async fn bury(&self, queue: String, reason: String, bytes: usize) -> Result<(), Error> {
+        let (queue, reason) = (row::text(&queue), row::text(&reason));
         write!(self, async |connection, now| {
             let newest: i64 = diesel::insert_into(dead_letters::table)
                 .values((
-                    dead_letters::queue.eq(queue),
-                    dead_letters::reason.eq(reason),
+                    dead_letters::queue.eq(&queue),
+                    dead_letters::reason.eq(&reason),
                     dead_letters::bytes.eq(bytes as i64),
                     dead_letters::seen_at.eq(now),
                 ))
@@ -290,15 +249,15 @@ impl Store {
         })
     }
 
-    /// One move that answers by [`Applied`]; what it keeps is kept unless it was stale.
-    async fn apply<F>(&self, job: JobId, decide: F) -> Result<Applied, Error>
+    /// One move that answers by [`Applied`]; `keep` is kept unless it was stale.
+    async fn apply<F>(&self, job: JobId, keep: Keep, decide: F) -> Result<Applied, Error>
     where
-        F: FnOnce(&mut Row, i64) -> (Applied, Keep) + Send + 'static,
+        F: Fn(&mut Row, i64) -> Applied + Send + Sync + 'static,
     {
         let applied = self
-            .change(job, move |row, now| {
-                let (applied, keep) = decide(row, now);
-                (applied != Applied::Stale, keep, applied)
+            .change(job, keep, move |row, now| {
+                let applied = decide(row, now);
+                (applied != Applied::Stale, applied)
             })
             .await?;
         Ok(applied.unwrap_or(Applied::Stale))
@@ -306,13 +265,13 @@ impl Store {
 
     /// One transaction: loads the row, lets `decide` change it, and writes it and what is to be
     /// kept if `decide` says that it counts. `None`: there is no such job.
-    async fn change<T, F>(&self, job: JobId, decide: F) -> Result<Option<T>, Error>
+    async fn change<T, F>(&self, job: JobId, keep: Keep, decide: F) -> Result<Option<T>, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Row, i64) -> (bool, Keep, T) + Send + 'static,
+        F: Fn(&mut Row, i64) -> (bool, T) + Send + Sync + 'static,
     {
         let id = job.to_string();
-        write!(self, async |connection, now| {
+        write!(self, move &id, async |connection, now| {
             let found = jobs::table
                 .find(&id)
                 .first::<JobRow>(connection)
@@ -322,7 +281,7 @@ impl Store {
                 return Ok(None);
             };
             let mut row = Row::try_from(found)?;
-            let (counts, keep, answer) = decide(&mut row, now);
+            let (counts, answer) = decide(&mut row, now);
             if !counts {
                 return Ok(Some(answer));
             }
@@ -330,14 +289,14 @@ impl Store {
                 .set(JobChange::from(&row))
                 .execute(connection)
                 .await?;
-            match keep {
+            match &keep {
                 Keep::Nothing => (),
                 Keep::Checkpoint(sealed) => {
                     diesel::insert_into(checkpoints::table)
-                        .values((checkpoints::job.eq(&id), checkpoints::sealed.eq(&sealed)))
+                        .values((checkpoints::job.eq(&id), checkpoints::sealed.eq(sealed)))
                         .on_conflict(checkpoints::job)
                         .do_update()
-                        .set(checkpoints::sealed.eq(&sealed))
+                        .set(checkpoints::sealed.eq(sealed))
                         .execute(connection)
                         .await?;
                 }
@@ -375,7 +334,7 @@ impl Store {
     }
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -39,6 +39,7 @@ pub(crate) struct Held {
 }
 
 /// What a session tells when every party joined and has its rows.
+#[derive(Clone)]
 pub struct Started {
     /// Rows each party uses.
     pub rows: BTreeMap<PartyId, u64>,

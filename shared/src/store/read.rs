@@ -10,26 +10,34 @@ use super::row::{self, JobRow, integer, unsigned};
 use super::schema::{
     checkpoints, dead_letters, jobs, model_parts, models, parties, requests, results,
 };
-use super::{DeadLetter, Error, Job, Model, Store, Unclaimed, sqlite};
+use super::{DeadLetter, Error, Job, Model, Store, Unclaimed, postgres, sqlite};
 use crate::id::{JobId, ModelId, OrderId, PartyId};
 use crate::job::{Fence, JobStatus, Spec};
 use crate::limits;
 use crate::message::Score;
 
-/// A connection that only reads, the database's time as SQL, and what to do with them; once per
-/// database.
+/// A connection, the database's time as SQL, and what to read with them; once per database. Polls
+/// take one of the `readers`. Reading that belongs to a move takes one of the `writers`, so that no
+/// crowd of polls can hold it up.
 macro_rules! read {
-    ($store:expr, |$connection:ident, $now:ident| $body:expr) => {
+    ($store:expr, $pool:ident, |$connection:ident, $now:ident| $body:expr) => {
         match $store {
             Store::Sqlite(database) => {
-                let mut pooled = database.readers.get().await?;
+                let mut pooled = database.$pool.get().await?;
                 let $connection = &mut *pooled;
                 let $now = sqlite::now();
+                $body
+            }
+            Store::Postgres(database) => {
+                let mut pooled = database.$pool.get().await?;
+                let $connection = &mut *pooled;
+                let $now = postgres::now();
                 $body
             }
         }
     };
 }
+pub(super) use read;
 
 impl Store {
     /// Every known party.
@@ -37,7 +45,7 @@ impl Store {
     /// # Errors
     /// An outage.
     pub async fn parties(&self) -> Result<BTreeMap<PartyId, String>, Error> {
-        let rows: Vec<(i64, String)> = read!(self, |connection, _now| parties::table
+        let rows: Vec<(i64, String)> = read!(self, readers, |connection, _now| parties::table
             .load(connection)
             .await?);
         rows.into_iter()
@@ -50,7 +58,7 @@ impl Store {
     /// # Errors
     /// An outage; a row that cannot be read.
     pub async fn job(&self, job: JobId) -> Result<Option<Job>, Error> {
-        let found = read!(self, |connection, _now| {
+        let found = read!(self, readers, |connection, _now| {
             row::whole_jobs()
                 .filter(jobs::id.eq(job.to_string()))
                 .first::<row::JobTuple>(connection)
@@ -65,7 +73,7 @@ impl Store {
     /// # Errors
     /// As [`Store::job`].
     pub async fn job_by_order(&self, order: OrderId) -> Result<Option<Job>, Error> {
-        let found = read!(self, |connection, _now| {
+        let found = read!(self, readers, |connection, _now| {
             row::whole_jobs()
                 .filter(jobs::order_id.eq(order.0))
                 .first::<row::JobTuple>(connection)
@@ -83,7 +91,7 @@ impl Store {
     pub async fn jobs(&self, before: Option<OrderId>, count: usize) -> Result<Vec<Job>, Error> {
         let before = before.map_or(i64::MAX, |order| order.0);
         let count = count.min(limits::JOBS_PAGE_MAX) as i64;
-        let found = read!(self, |connection, _now| {
+        let found = read!(self, readers, |connection, _now| {
             row::whole_jobs()
                 .filter(jobs::order_id.lt(before))
                 .order(jobs::order_id.desc())
@@ -99,7 +107,7 @@ impl Store {
     /// # Errors
     /// As [`Store::job`].
     pub async fn model(&self, model: ModelId) -> Result<Option<Model>, Error> {
-        let found = read!(self, |connection, _now| {
+        let found = read!(self, readers, |connection, _now| {
             row::whole_jobs()
                 .filter(models::id.eq(model.0))
                 .first::<row::JobTuple>(connection)
@@ -120,7 +128,7 @@ impl Store {
         party: PartyId,
     ) -> Result<Option<Vec<u8>>, Error> {
         let party = integer("party", party.0)?;
-        Ok(read!(self, |connection, _now| {
+        Ok(read!(self, writers, |connection, _now| {
             model_parts::table
                 .find((model.0, party))
                 .select(model_parts::sealed)
@@ -135,7 +143,7 @@ impl Store {
     /// # Errors
     /// As [`Store::job`].
     pub async fn scores(&self, job: JobId) -> Result<Option<Vec<Score>>, Error> {
-        let found: Option<String> = read!(self, |connection, _now| {
+        let found: Option<String> = read!(self, readers, |connection, _now| {
             results::table
                 .find(job.to_string())
                 .select(results::scores)
@@ -155,7 +163,7 @@ impl Store {
     /// An outage.
     pub async fn unclaimed(&self, after: Option<OrderId>) -> Result<Vec<Unclaimed>, Error> {
         let after = after.map_or(0, |order| order.0);
-        let found = read!(self, |connection, _now| {
+        let found = read!(self, writers, |connection, _now| {
             jobs::table
                 .filter(jobs::status.eq(JobStatus::Pending.as_str()))
                 .filter(jobs::order_id.gt(after))
@@ -172,7 +180,7 @@ impl Store {
     /// # Errors
     /// An outage.
     pub async fn silent(&self) -> Result<Vec<Fence>, Error> {
-        let found = read!(self, |connection, now| {
+        let found = read!(self, writers, |connection, now| {
             jobs::table
                 .filter(jobs::status.eq(JobStatus::Running.as_str()))
                 .filter(jobs::lease_until.assume_not_null().le(now))
@@ -189,7 +197,7 @@ impl Store {
     /// An outage.
     pub async fn overdue(&self) -> Result<Vec<JobId>, Error> {
         let open = [JobStatus::Pending, JobStatus::Running].map(JobStatus::as_str);
-        let found = read!(self, |connection, now| {
+        let found = read!(self, writers, |connection, now| {
             jobs::table
                 .filter(jobs::status.eq_any(open))
                 .filter(jobs::deadline_at.le(now))
@@ -202,7 +210,7 @@ impl Store {
 
     /// A job's request, and its text as stored.
     pub(super) async fn spec(&self, job: JobId) -> Result<Option<(Spec, String)>, Error> {
-        let found: Option<String> = read!(self, |connection, _now| {
+        let found: Option<String> = read!(self, writers, |connection, _now| {
             requests::table
                 .find(job.to_string())
                 .select(requests::spec)
@@ -216,7 +224,7 @@ impl Store {
     }
 
     pub(super) async fn checkpoint_of(&self, job: JobId) -> Result<Option<Vec<u8>>, Error> {
-        Ok(read!(self, |connection, _now| {
+        Ok(read!(self, writers, |connection, _now| {
             checkpoints::table
                 .find(job.to_string())
                 .select(checkpoints::sealed)
@@ -231,7 +239,7 @@ impl Store {
     /// # Errors
     /// An outage.
     pub async fn dead_letters(&self, count: usize) -> Result<Vec<DeadLetter>, Error> {
-        let found: Vec<(String, String, i64, i64)> = read!(self, |connection, _now| {
+        let found: Vec<(String, String, i64, i64)> = read!(self, readers, |connection, _now| {
             dead_letters::table
                 .order(dead_letters::id.desc())
                 .limit(count.min(limits::DEAD_LETTERS_MAX) as i64)

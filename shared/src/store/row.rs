@@ -154,7 +154,7 @@ impl From<&Row> for JobChange {
 pub(super) fn new(
     id: JobId,
     spec: &Spec,
-    owner: PartyId,
+    owner: i64,
     now: i64,
     deadline_at: i64,
 ) -> Result<JobRow, Error> {
@@ -163,7 +163,7 @@ pub(super) fn new(
         id: id.to_string(),
         kind: spec.kind().as_str().to_owned(),
         guest: integer("party", spec.guest().0)?,
-        owner: integer("party", owner.0)?,
+        owner,
         status: JobStatus::Pending.as_str().to_owned(),
         status_at: now,
         attempt: 1,
@@ -188,6 +188,11 @@ pub(super) fn json<T: DeserializeOwned>(
     column: &'static str,
 ) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|_| corrupt(row(), column))
+}
+
+/// A text for a column: PostgreSQL has no letter 0, and others show none.
+pub(super) fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// A number for a column.

@@ -76,6 +76,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    submissions (owner, idempotency_key) {
+        owner -> BigInt,
+        idempotency_key -> Text,
+        request_hash -> Binary,
+        job -> Text,
+    }
+}
+
 diesel::joinable!(requests -> jobs (job));
 diesel::joinable!(models -> jobs (job));
 diesel::allow_tables_to_appear_in_same_query!(jobs, requests, models);

@@ -7,18 +7,16 @@ use std::path::{Path, PathBuf};
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 use diesel::expression::SqlLiteral;
-use diesel::migration::MigrationSource;
 use diesel::sql_types::BigInt;
-use diesel::sqlite::Sqlite as Backend;
 use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-use super::Error;
+use super::{Error, migration};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
 
@@ -36,7 +34,8 @@ pub(super) type Connection = SyncConnectionWrapper<SqliteConnection>;
 #[derive(Clone)]
 pub struct Sqlite {
     pub(super) readers: Pool<Connection>,
-    pub(super) writer: Pool<Connection>,
+    /// Only one.
+    pub(super) writers: Pool<Connection>,
 }
 
 /// The database's time: Unix milliseconds.
@@ -51,7 +50,7 @@ pub(super) async fn open(path: &Path) -> Result<Sqlite, Error> {
         .map_err(|_| Error::Interrupted)??;
     Ok(Sqlite {
         readers: pool(&url, READER, READERS),
-        writer: pool(&url, WRITER, 1),
+        writers: pool(&url, WRITER, 1),
     })
 }
 
@@ -78,40 +77,12 @@ fn prepare(path: PathBuf) -> Result<String, Error> {
         .batch_execute(WRITER)
         .map_err(|error| fails(error.to_string()))?;
     SqliteConnection::immediate_transaction(&mut connection, |connection| {
-        migrate(connection).map_err(|error| match error {
-            Migrate::Unknown { found, known } => Error::Schema { found, known },
-            Migrate::Failed(error) => fails(error.to_string()),
+        migration::run(connection, MIGRATIONS).map_err(|fault| match fault {
+            migration::Fault::Unknown { found, known } => Error::Schema { found, known },
+            migration::Fault::Refused(error) => fails(error.to_string()),
         })
     })?;
     Ok(url.to_owned())
-}
-
-enum Migrate {
-    Unknown { found: String, known: String },
-    Failed(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl From<Box<dyn std::error::Error + Send + Sync>> for Migrate {
-    fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Migrate {
-        Migrate::Failed(error)
-    }
-}
-
-fn migrate(connection: &mut SqliteConnection) -> Result<(), Migrate> {
-    let migrations = MigrationSource::<Backend>::migrations(&MIGRATIONS)?;
-    let known: Vec<String> = migrations
-        .iter()
-        .map(|migration| migration.name().version().to_string())
-        .collect();
-    for found in connection.applied_migrations()? {
-        let found = found.to_string();
-        if !known.contains(&found) {
-            let known = known.into_iter().max().unwrap_or_default();
-            return Err(Migrate::Unknown { found, known });
-        }
-    }
-    connection.run_pending_migrations(MIGRATIONS)?;
-    Ok(())
 }
 
 fn pool(url: &str, settings: &'static str, size: usize) -> Pool<Connection> {

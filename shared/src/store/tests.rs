@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Applied, Cancelled, Error, Job, NewJob, Started, Store, Submitted};
+use super::{Applied, Cancelled, Error, Job, Key, NewJob, Started, Store, Submitted};
 use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
 use crate::id::{Attempt, JobId, ModelId, OrderId, PartyId, Round, SessionId};
 use crate::job::{
@@ -16,32 +16,51 @@ use crate::limits;
 use crate::message::{Beat, Outcome, Progress, Score};
 use crate::party::Parties;
 use crate::query::{Query, Relation};
+use crate::source::scratch::Scratch;
 use crate::table::Label;
+
+mod server;
 
 const GUEST: PartyId = PartyId(2);
 const HOST: PartyId = PartyId(3);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LEASE: Duration = DAY;
 
+/// Runs every test on every database.
 macro_rules! suite {
-    ($database:ident, $open:path; $($test:ident)*) => {
-        mod $database {
+    ($($test:ident)*) => {
+        mod sqlite {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let (store, _kept) = $open().await;
+                    let (store, _kept) = super::sqlite_in_a_new_file().await;
                     super::$test(&store).await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let (store, scratch) = super::postgres_in_a_new_database().await;
+                    super::$test(&store).await;
+                    scratch.remove().await;
                 }
             )*
         }
     };
 }
 
-suite!(sqlite, super::sqlite_in_a_new_file;
+suite!(
     a_submitted_job_waits_for_its_guest
+    a_request_with_a_key_is_one_job
+    requests_with_one_key_at_once_are_one_job
+    a_key_may_not_name_two_requests
     orders_are_one_sequence_and_models_another
     parties_have_names
     of_many_claims_one_wins
+    of_many_words_at_once_each_job_ends_by_one
+    no_move_waits_for_polls
     a_grant_carries_what_the_job_has
     a_beat_of_the_holder_counts
     a_stale_word_changes_nothing
@@ -56,6 +75,7 @@ suite!(sqlite, super::sqlite_in_a_new_file;
     pages_of_jobs_go_back_in_time
     unclaimed_jobs_come_in_order
     dead_letters_come_newest_first
+    no_letter_is_too_odd_to_keep
     a_caller_that_goes_away_leaves_no_lock
 );
 
@@ -65,6 +85,12 @@ async fn sqlite_in_a_new_file() -> (Store, tempfile::TempDir) {
         .await
         .unwrap();
     (store, directory)
+}
+
+async fn postgres_in_a_new_database() -> (Store, Scratch) {
+    let scratch = Scratch::new().await;
+    let store = Store::connect(&scratch.url).await.unwrap();
+    (store, scratch)
 }
 
 fn query() -> Query {
@@ -121,6 +147,7 @@ fn new(spec: Spec) -> NewJob {
         owner: PartyId(9),
         echo: r#"{"as": "sent"}"#.to_owned(),
         deadline: DAY,
+        key: None,
     }
 }
 
@@ -201,6 +228,74 @@ async fn a_submitted_job_waits_for_its_guest(store: &Store) {
     assert_eq!(store.model(ModelId(999)).await.unwrap(), None);
 }
 
+fn keyed(key: &str, request: u8) -> NewJob {
+    NewJob {
+        key: Some(Key::new(key.to_owned(), [request; 32]).unwrap()),
+        ..new(training())
+    }
+}
+
+async fn a_request_with_a_key_is_one_job(store: &Store) {
+    let first = store.submit(keyed("a", 1)).await.unwrap();
+    assert_eq!(store.submit(keyed("a", 1)).await.unwrap(), first);
+    store.cancel(first.order).await.unwrap();
+    assert_eq!(store.submit(keyed("a", 1)).await.unwrap(), first);
+
+    let mut of_another = keyed("a", 1);
+    of_another.owner = PartyId(8);
+    let others = [of_another, keyed("A", 1), new(training())];
+    for other in others {
+        assert_ne!(store.submit(other).await.unwrap().job, first.job);
+    }
+    let scoring = infer(store, &first).await;
+    let again = || NewJob {
+        spec: Spec::Infer(InferSpec {
+            model: scoring.model,
+            trained_by: first.job,
+            party: HOST,
+            query: query(),
+        }),
+        ..keyed("b", 2)
+    };
+    let first = store.submit(again()).await.unwrap();
+    assert_eq!(store.submit(again()).await.unwrap(), first);
+}
+
+async fn requests_with_one_key_at_once_are_one_job(store: &Store) {
+    let mut submissions = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let store = store.clone();
+        submissions.spawn(async move { store.submit(keyed("a", 1)).await.unwrap() });
+    }
+    let all = submissions.join_all().await;
+    assert!(all.iter().all(|one| *one == all[0]));
+    assert_eq!(store.jobs(None, usize::MAX).await.unwrap().len(), 1);
+}
+
+async fn a_key_may_not_name_two_requests(store: &Store) {
+    store.submit(keyed("a", 1)).await.unwrap();
+    let error = store.submit(keyed("a", 2)).await.err().unwrap();
+    assert!(matches!(error, Error::KeyReused) && !error.is_outage());
+    assert_eq!(store.jobs(None, usize::MAX).await.unwrap().len(), 1);
+}
+
+#[test]
+fn a_key_is_short_visible_ascii() {
+    let longest = "k".repeat(limits::IDEMPOTENCY_KEY_BYTES_MAX);
+    for (text, fits) in [
+        ("a", true),
+        ("0190-~!", true),
+        (&longest, true),
+        ("", false),
+        ("a b", false),
+        ("a\0", false),
+        ("é", false),
+        (&format!("{longest}k"), false),
+    ] {
+        assert_eq!(Key::new(text.to_owned(), [0; 32]).is_ok(), fits, "{text:?}");
+    }
+}
+
 async fn orders_are_one_sequence_and_models_another(store: &Store) {
     let train = submit(store).await;
     let infer = infer(store, &train).await;
@@ -254,6 +349,89 @@ async fn of_many_claims_one_wins(store: &Store) {
     let again = store.claim(fence, GUEST, LEASE).await.unwrap();
     assert!(again.unwrap() == grants[0]);
     assert_eq!(job(store, &submitted).await.status, JobStatus::Running);
+}
+
+/// Two aggregators and their sweeps, all about the same jobs.
+async fn of_many_words_at_once_each_job_ends_by_one(store: &Store) {
+    const JOBS: usize = 40;
+    const SPEAKERS: usize = 4;
+    let mut jobs = Vec::new();
+    for _ in 0..JOBS {
+        jobs.push(submit(store).await);
+    }
+    let mut speakers = tokio::task::JoinSet::new();
+    for speaker in 0..SPEAKERS {
+        let (store, mut jobs) = (store.clone(), jobs.clone());
+        jobs.rotate_left(speaker);
+        speakers.spawn(async move {
+            let (mut grants, mut ends, mut counted) = (Vec::new(), Vec::new(), 0);
+            for submitted in jobs {
+                let fence = fence(&submitted, 1);
+                if store.claim(fence, GUEST, LEASE).await.unwrap().is_some() {
+                    grants.push(submitted.job);
+                    for round in 1..4 {
+                        let blob = vec![round as u8];
+                        let said = store.checkpoint(fence, at(round), blob).await.unwrap();
+                        counted += usize::from(said == Applied::Counted);
+                    }
+                    let done = store.finish(fence, at(4), parts()).await.unwrap();
+                    if done == Applied::Ended {
+                        ends.push(submitted.job);
+                    }
+                }
+                if speaker == 0 {
+                    let wish = store.cancel(submitted.order).await.unwrap();
+                    if wish == Cancelled::Cancelled {
+                        ends.push(submitted.job);
+                    }
+                }
+            }
+            (grants, ends, counted)
+        });
+    }
+    let (mut granted, mut ended) = (Vec::new(), Vec::new());
+    for (grants, ends, counted) in speakers.join_all().await {
+        assert!(counted <= 3 * grants.len());
+        granted.extend(grants);
+        ended.extend(ends);
+    }
+    let expected: Vec<JobId> = jobs.iter().map(|submitted| submitted.job).collect();
+    ended.sort_unstable_by_key(|job| job.0);
+    assert_eq!(ended, expected, "each job ended by one word");
+    granted.sort_unstable_by_key(|job| job.0);
+    let grants = granted.len();
+    granted.dedup();
+    assert_eq!(granted.len(), grants, "no attempt was granted twice");
+    for submitted in &jobs {
+        let job = job(store, submitted).await;
+        let part = store.model_part(submitted.model, GUEST).await.unwrap();
+        assert_eq!(part.is_some(), job.status == JobStatus::Finished);
+        assert!(store.checkpoint_of(submitted.job).await.unwrap().is_none());
+    }
+}
+
+async fn no_move_waits_for_polls(store: &Store) {
+    let submitted = submit(store).await;
+    let mut polls: Vec<Box<dyn std::any::Any>> = Vec::new();
+    match store {
+        Store::Sqlite(database) => {
+            for _ in 0..database.readers.status().max_size {
+                polls.push(Box::new(database.readers.get().await.unwrap()));
+            }
+        }
+        Store::Postgres(database) => {
+            for _ in 0..database.readers.status().max_size {
+                polls.push(Box::new(database.readers.get().await.unwrap()));
+            }
+        }
+    }
+    let holder = claimed(store, &submitted).await;
+    store.checkpoint(holder, at(1), vec![1]).await.unwrap();
+    assert_eq!(store.unclaimed(None).await.unwrap(), []);
+    assert_eq!(store.silent().await.unwrap(), []);
+    assert_eq!(store.overdue().await.unwrap(), []);
+    let done = store.finish(holder, at(2), parts()).await.unwrap();
+    assert_eq!(done, Applied::Ended);
 }
 
 async fn a_grant_carries_what_the_job_has(store: &Store) {
@@ -551,6 +729,29 @@ async fn dead_letters_come_newest_first(store: &Store) {
     );
 }
 
+async fn no_letter_is_too_odd_to_keep(store: &Store) {
+    let odd = "\0 苏州 \u{10ffff} ' \\ \" \u{1}";
+    let kept = odd.replace('\0', "\u{fffd}");
+    let submitted = NewJob {
+        echo: odd.to_owned(),
+        ..new(training())
+    };
+    let submitted = store.submit(submitted).await.unwrap();
+    assert_eq!(job(store, &submitted).await.echo, kept);
+    let holder = claimed(store, &submitted).await;
+    let why = Reason {
+        text: odd.to_owned(),
+        ..reason(ReasonCode::PartySilent)
+    };
+    store.fail(holder, why.clone()).await.unwrap();
+    assert_eq!(job(store, &submitted).await.report.reason, Some(why));
+    let names = BTreeMap::from([(GUEST, odd.to_owned())]);
+    store.register_parties(names).await.unwrap();
+    assert_eq!(store.parties().await.unwrap()[&GUEST], kept);
+    store.bury(odd.to_owned(), odd.to_owned(), 1).await.unwrap();
+    assert_eq!(store.dead_letters(1).await.unwrap()[0].reason, kept);
+}
+
 async fn a_caller_that_goes_away_leaves_no_lock(store: &Store) {
     for _ in 0..20 {
         let leaving = tokio::spawn({
@@ -564,7 +765,7 @@ async fn a_caller_that_goes_away_leaves_no_lock(store: &Store) {
     let last = submit(store).await;
     // Each of the jobs is there whole, or not at all.
     let jobs = store.jobs(None, usize::MAX).await.unwrap();
-    assert_eq!(jobs[0].id, last.job);
+    assert!(jobs.iter().any(|job| job.id == last.job));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -591,7 +792,7 @@ async fn a_newer_schema_is_refused() {
     let error = Store::open(&path).await.err().unwrap();
     assert_eq!(
         error.to_string(),
-        "the database has schema 29991231000000; this version knows schemas up to 20251121000000"
+        "the database has schema 29991231000000; this version knows schemas up to 20251122000000"
     );
 }
 

@@ -97,6 +97,7 @@ impl World {
             owner: party,
             echo: String::new(),
             deadline,
+            key: None,
         };
         self.store.submit(new).await.unwrap()
     }

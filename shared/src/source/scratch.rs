@@ -1,0 +1,61 @@
+//! An empty PostgreSQL database for one test.
+
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+/// Where a test finds a server that it may make databases and roles on.
+const VARIABLE: &str = "CONCORD_TEST_POSTGRES";
+
+/// A database that nobody else uses.
+pub(crate) struct Scratch {
+    name: String,
+    pub(crate) url: String,
+}
+
+impl Scratch {
+    pub(crate) async fn new() -> Scratch {
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        execute(&server(), &format!("CREATE DATABASE {name}")).await;
+        let server = server();
+        let (host, _) = server.rsplit_once('/').unwrap();
+        let url = format!("{host}/{name}");
+        Scratch { name, url }
+    }
+
+    pub(crate) async fn execute(&self, sql: &str) {
+        execute(&self.url, sql).await;
+    }
+
+    /// Ends every connection to it, as a restart of the server does.
+    pub(crate) async fn interrupt(&self) {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+        execute(&server(), &format!("{sql} = '{}'", self.name)).await;
+    }
+
+    /// Without a call the database stays, for whoever wants to see why its test failed.
+    pub(crate) async fn remove(self) {
+        let sql = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        execute(&server(), &sql).await;
+    }
+}
+
+/// The connection of a superuser.
+pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+async fn execute(url: &str, sql: &str) {
+    connect(url).await.batch_execute(sql).await.unwrap();
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's server is no argument")]
+fn server() -> String {
+    std::env::var(VARIABLE).unwrap_or_else(|_| {
+        panic!(
+            "this test needs a PostgreSQL server of its own: set {VARIABLE} to the url of a \
+             superuser, such as postgres://postgres@127.0.0.1:5433/postgres"
+        )
+    })
+}

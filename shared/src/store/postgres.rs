@@ -1,0 +1,220 @@
+//! PostgreSQL as the store: several processes, each with connections for polls and others for
+//! moves.
+//!
+//! A move locks its job's row before it looks at anything, the clock included, so moves on one job
+//! take their turns. Below the statements stands READ COMMITTED: whatever a move reads after the
+//! lock is what the last one wrote.
+
+use std::error::Error as _;
+use std::time::{Duration, Instant};
+
+use deadpool::Runtime;
+use diesel::expression::SqlLiteral;
+use diesel::result::{ConnectionError, DatabaseErrorKind, Error as QueryError};
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use tokio_postgres::config::Host;
+use tokio_postgres::{Config, NoTls};
+
+use super::{Error, migration};
+use crate::limits;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/postgres");
+
+/// "concord" in ASCII: who holds the advisory lock of this number migrates.
+const MIGRATION_LOCK: i64 = 0x63_6f6e_636f_7264;
+
+pub(super) type Connection = AsyncPgConnection;
+
+/// A server that answered. No poll takes a connection that a move needs.
+#[derive(Clone)]
+pub struct Postgres {
+    pub(super) readers: Pool<Connection>,
+    pub(super) writers: Pool<Connection>,
+}
+
+/// The database's time: Unix milliseconds, now and not at the transaction's start.
+pub(super) fn now() -> SqlLiteral<BigInt> {
+    diesel::dsl::sql("floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+}
+
+/// Waits until no other transaction moves the job, and keeps others waiting until this one ends.
+pub(super) async fn lock(connection: &mut Connection, job: &str) -> Result<(), Error> {
+    diesel::sql_query("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE")
+        .bind::<Text, _>(job)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn connect(url: &str) -> Result<Postgres, Error> {
+    if !["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+    {
+        return Err(Error::Url);
+    }
+    // The parser's own words may quote the password.
+    let mut config: Config = url.parse().map_err(|_| Error::Url)?;
+    config
+        .application_name("concord")
+        .connect_timeout(Duration::from_secs(limits::CONNECT_SECONDS_MAX))
+        .keepalives_idle(Duration::from_secs(limits::STORE_STATEMENT_SECONDS_MAX))
+        .tcp_user_timeout(Duration::from_secs(limits::STORE_STATEMENT_SECONDS_MAX));
+    migrate(&config).await?;
+    Ok(Postgres {
+        readers: pool(&config, settings(true), limits::STORE_READERS_MAX),
+        writers: pool(&config, settings(false), limits::STORE_WRITERS_MAX),
+    })
+}
+
+/// What every connection of a pool starts with, whatever the server's own defaults are.
+fn settings(only_reads: bool) -> String {
+    format!(
+        "SET statement_timeout = '{}s'; SET idle_in_transaction_session_timeout = '{}s';
+         SET default_transaction_isolation = 'read committed';
+         SET default_transaction_read_only = {};
+         SELECT set_config('synchronous_commit', 'on', false)
+             WHERE current_setting('synchronous_commit') = 'off'",
+        limits::STORE_STATEMENT_SECONDS_MAX,
+        limits::STORE_IDLE_SECONDS_MAX,
+        if only_reads { "on" } else { "off" },
+    )
+}
+
+fn pool(config: &Config, settings: String, size: usize) -> Pool<Connection> {
+    let mut manager = ManagerConfig::<Connection>::default();
+    let config = config.clone();
+    manager.custom_setup = Box::new(move |_| {
+        let (config, settings) = (config.clone(), settings.clone());
+        Box::pin(async move {
+            let mut connection = establish(&config).await?;
+            connection
+                .batch_execute(&settings)
+                .await
+                .map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(connection)
+        })
+    });
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    // The manager gets no url: it would only keep it.
+    Pool::builder(AsyncDieselConnectionManager::new_with_config("", manager))
+        .max_size(size)
+        .wait_timeout(seconds(limits::STORE_WAIT_SECONDS_MAX))
+        .create_timeout(seconds(limits::CONNECT_SECONDS_MAX))
+        .recycle_timeout(seconds(limits::STORE_CHECK_SECONDS_MAX))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .expect("time limits have their runtime")
+}
+
+async fn establish(config: &Config) -> Result<Connection, ConnectionError> {
+    let (client, connection) = config
+        .connect(NoTls)
+        .await
+        .map_err(|error| ConnectionError::BadConnection(reason(&error)))?;
+    Connection::try_from_client_and_connection(client, connection).await
+}
+
+async fn migrate(config: &Config) -> Result<(), Error> {
+    let fails = |reason: String| Error::Connect {
+        server: server(config),
+        reason,
+    };
+    let limit = Duration::from_secs(limits::CONNECT_SECONDS_MAX);
+    let mut connection = tokio::time::timeout(limit, establish(config))
+        .await
+        .map_err(|_| fails("no answer in time".to_owned()))?
+        .map_err(|error| fails(error.to_string()))?;
+    // The lock goes with the connection.
+    let alone = format!(
+        "SET statement_timeout = '{}s'; SELECT pg_advisory_lock({MIGRATION_LOCK})",
+        limits::STORE_MIGRATION_SECONDS_MAX
+    );
+    connection
+        .batch_execute(&alone)
+        .await
+        .map_err(|error| fails(error.to_string()))?;
+    let mut harness = AsyncMigrationHarness::new(connection);
+    migration::run(&mut harness, MIGRATIONS).map_err(|fault| match fault {
+        migration::Fault::Unknown { found, known } => Error::Schema { found, known },
+        migration::Fault::Refused(error) => fails(error.to_string()),
+    })
+}
+
+/// Where the server is, without the name and password that open it.
+fn server(config: &Config) -> String {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => "localhost".to_owned(),
+    };
+    let port = config.get_ports().first().unwrap_or(&5432);
+    let database = config.get_dbname().unwrap_or_default();
+    format!("{host}:{port}/{database}")
+}
+
+/// An error with its cause: a server's "connection refused" stands in the latter.
+fn reason(error: &tokio_postgres::Error) -> String {
+    match error.source() {
+        Some(cause) => cause.to_string(),
+        None => error.to_string(),
+    }
+}
+
+/// How a transaction went wrong.
+pub(super) enum Undone {
+    /// Before its commit: nothing of it happened.
+    Within(Error),
+    /// At its start or at its commit: it may have happened.
+    Around(QueryError),
+}
+
+impl From<QueryError> for Undone {
+    fn from(error: QueryError) -> Undone {
+        Undone::Around(error)
+    }
+}
+
+/// Whether to try a transaction once more.
+pub(super) struct Tries {
+    left: u32,
+    until: Instant,
+}
+
+impl Tries {
+    pub(super) fn new() -> Tries {
+        Tries {
+            left: limits::STORE_TRIES_MAX - 1,
+            until: Instant::now() + Duration::from_secs(limits::STORE_STATEMENT_SECONDS_MAX),
+        }
+    }
+
+    /// Waits a moment when the server undid the transaction for another's sake.
+    ///
+    /// # Errors
+    /// The transaction's own error, when it was another one or there were too many.
+    pub(super) async fn again(&mut self, undone: Undone) -> Result<(), Error> {
+        use DatabaseErrorKind::{SerializationFailure, Unknown};
+        let (error, may_repeat) = match undone {
+            // Diesel does not tell a deadlock (40P01) from other rare ones; a repeat harms none.
+            Undone::Within(error @ Error::Query(QueryError::DatabaseError(kind, _))) => {
+                (error, matches!(kind, SerializationFailure | Unknown))
+            }
+            Undone::Within(error) => (error, false),
+            Undone::Around(error @ QueryError::DatabaseError(SerializationFailure, _)) => {
+                (Error::Query(error), true)
+            }
+            Undone::Around(error) => (Error::Query(error), false),
+        };
+        if !may_repeat || self.left == 0 || Instant::now() >= self.until {
+            return Err(error);
+        }
+        self.left -= 1;
+        tokio::time::sleep(Duration::from_millis(limits::RETRY_MILLISECONDS)).await;
+        Ok(())
+    }
+}
