@@ -197,7 +197,10 @@ async fn until_told<F: Future<Output = anyhow::Result<()>>>(
     running.await
 }
 
-#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -97,9 +97,14 @@ impl Broker {
         Ok(Broker { url, prefix })
     }
 
-    async fn connect(self) -> anyhow::Result<Bus> {
-        let config = rabbitmq::Config { url: self.url, prefix: self.prefix };
-        Ok(Bus::rabbitmq(config).await?)
+    /// Must be called within a runtime.
+    fn connect(&self) -> anyhow::Result<Bus> {
+        let config = rabbitmq::Config {
+            url: self.url.to_string(),
+            prefix: self.prefix.clone(),
+            certificates: None,
+        };
+        Ok(Bus::rabbitmq(config)?)
     }
 }
 
@@ -134,7 +139,11 @@ impl Platform {
         );
         Ok(Platform {
             listen: file.listen,
-            base: file.base.map(|base| Base::parse(&base)).transpose().context("base")?,
+            base: file
+                .base
+                .map(|base| Base::parse(&base))
+                .transpose()
+                .context("base")?,
             broker: Broker::read(&file.broker, file.queue_prefix, folder, environment)?,
             database,
             directory: Directory::read(&folder.join(file.directory))?,
@@ -153,7 +162,7 @@ impl Platform {
     pub async fn api(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let store = self.store().await?;
         store.register_parties(self.directory.names.clone()).await?;
-        let bus = self.broker.connect().await?;
+        let bus = self.broker.connect()?;
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("cannot listen on {}", self.listen))?;
@@ -175,8 +184,11 @@ impl Platform {
     /// When the database cannot be used.
     pub async fn status(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let store = self.store().await?;
-        let bus = self.broker.connect().await?;
-        let (timing, wake) = (status_aggregator::Timing::default(), Arc::new(Notify::new()));
+        let bus = self.broker.connect()?;
+        let (timing, wake) = (
+            status_aggregator::Timing::default(),
+            Arc::new(Notify::new()),
+        );
         tracing::info!("The status aggregator runs");
         Ok(status_aggregator::run(store, bus, timing, wake, shutdown).await?)
     }
@@ -195,7 +207,7 @@ impl Platform {
             permits: Permits::default(),
             source: None,
         };
-        party_worker::run(config, self.broker.connect().await?, shutdown).await
+        party_worker::run(config, self.broker.connect()?, shutdown).await
     }
 }
 
@@ -220,7 +232,7 @@ impl Party {
                 unencrypted: file.allow_unencrypted,
                 two_party: file.allow_two_party,
             },
-            source: Some(Source::parse(&file.source, folder, environment)?),
+            source: Some(Source::parse(&file.source, folder)?),
         };
         let broker = Broker::read(&file.broker, file.queue_prefix, folder, environment)?;
         Ok(Party { broker, worker })
@@ -231,6 +243,6 @@ impl Party {
     /// # Errors
     /// When the broker refuses it.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        party_worker::run(self.worker, self.broker.connect().await?, shutdown).await
+        party_worker::run(self.worker, self.broker.connect()?, shutdown).await
     }
 }

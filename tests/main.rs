@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod bad_data;
+mod distributed;
 mod parity;
 mod privacy;
 mod seed;

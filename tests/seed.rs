@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use shared::job::TrainSpec;
 use shared::local::logistic_regression::score;
 use shared::model::Model;
 
 use crate::support::{
-    Client, Job, System, eventually, seed_blocks, seed_hospitals, seed_sample, seed_train,
+    Client, Job, Site, System, eventually, seed_blocks, seed_hospitals, seed_sample, seed_train,
 };
 
 /// The type of every leaf instead of its value. Three things have no fixed content: rows are
@@ -43,7 +44,7 @@ fn volumes(value: &Value) -> Value {
 }
 
 /// Asserts that an answer has the keys and types of the seed's sample, and none besides.
-fn like_the_seed(heading: &str, answer: &Value) {
+pub(crate) fn like_the_seed(heading: &str, answer: &Value) {
     assert_eq!(shape(answer), shape(&seed_sample(heading)), "{heading}");
     assert_eq!(
         (&answer["code"], &answer["message"]),
@@ -65,7 +66,7 @@ async fn ask_about(client: &Client, job: Job) -> Value {
 }
 
 /// Follows a training to its end: progress never falls, and every answer is the seed's.
-async fn follow(client: &Client, job: Job) {
+pub(crate) async fn follow(client: &Client, job: Job) {
     let (mut before, mut seen) = (0, BTreeSet::new());
     eventually("the end of the seed's training", async || {
         let data = ask_about(client, job).await;
@@ -94,7 +95,7 @@ async fn follow(client: &Client, job: Job) {
 }
 
 /// The boards of the three parties are pages.
-async fn look_at_boards(client: &Client, job: Job) {
+pub(crate) async fn look_at_boards(client: &Client, job: Job) {
     let path = format!("/model/board_url?order_id={}", job.order);
     let urls = client.get(&path).await.data()["board_url"].clone();
     for (party, role, board_party) in [
@@ -119,7 +120,7 @@ async fn look_at_boards(client: &Client, job: Job) {
 }
 
 /// Sends the seed's inference for a model; its result at the end.
-async fn infer(client: &Client, model: i64) -> Value {
+pub(crate) async fn infer(client: &Client, model: i64) -> Value {
     let request = seed_blocks("模型使用")[0];
     assert!(
         request.contains("SELECT * FROM select * from"),
@@ -145,9 +146,8 @@ async fn infer(client: &Client, model: i64) -> Value {
 }
 
 /// Scores have four decimals, ids are texts in ascending order, and both are right.
-async fn check_scores(system: &System, job: Job, result: &Value, model: &Model) {
-    let spec = system.site.spec(job.order).await;
-    let table = &system.site.tables(&spec).await[&4];
+pub(crate) async fn check_scores(site: &Site, spec: &TrainSpec, result: &Value, model: &Model) {
+    let table = &site.tables(spec).await[&4];
     let expected: Vec<Value> = table
         .ids
         .iter()
@@ -208,7 +208,8 @@ async fn the_seed_s_calls_work_byte_for_byte_from_training_to_scores() {
         assert!(opened == pooled, "party {party} has other bits");
     }
     let result = infer(&system, job.model).await;
-    check_scores(&system, job, &result, &pooled).await;
+    let spec = system.site.spec(job.order).await;
+    check_scores(&system.site, &spec, &result, &pooled).await;
     system.stop().await;
 }
 

@@ -1,18 +1,22 @@
 //! Federations on disk, systems that run them, clients that ask them, and rows for them.
 
 mod client;
+mod distributed;
 mod process;
 mod request;
 mod rows;
+mod services;
 mod site;
 mod system;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use client::{Client, Job};
+pub(crate) use distributed::{Deployment, Role};
 pub(crate) use process::{Process, concord};
 pub(crate) use request::{seed_blocks, seed_sample, seed_train, train};
 pub(crate) use rows::{Patient, csv, patients, seed_hospitals};
+pub(crate) use services::{Server, Services};
 pub(crate) use site::{Hospital, Site};
 pub(crate) use system::System;
 

@@ -82,6 +82,15 @@ impl Client {
             .data()
     }
 
+    /// A report, if the server is there and gives it.
+    pub(crate) async fn try_report(&self, order: i64) -> Option<Value> {
+        let url = format!("{}/model/report?order_id={order}", self.base);
+        let response = self.http.get(url).send().await.ok()?;
+        let text = response.error_for_status().ok()?.text().await.ok()?;
+        let answer: Value = serde_json::from_str(&text).ok()?;
+        Some(answer["data"].clone())
+    }
+
     /// The first report that `is` true of; what may not become so, ends the wait.
     pub(crate) async fn until(&self, order: i64, mut is: impl FnMut(&Value) -> bool) -> Value {
         let mut last = Value::Null;

@@ -34,6 +34,10 @@ impl Hospital {
         }
     }
 
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Gives it a relation: `data.patients` is `file("data/patients.csv", ..)`.
     pub(crate) fn file(mut self, path: &str, text: impl Into<String>) -> Hospital {
         self.files.push((path.to_owned(), text.into()));
@@ -137,7 +141,15 @@ impl Site {
     /// after every update.
     pub(crate) async fn pooled(&self, order: i64, each_round: impl FnMut(&[f64])) -> Model {
         let spec = self.spec(order).await;
-        let tables = self.tables(&spec).await;
+        self.pooled_by(&spec, each_round).await
+    }
+
+    pub(crate) async fn pooled_by(
+        &self,
+        spec: &TrainSpec,
+        each_round: impl FnMut(&[f64]),
+    ) -> Model {
+        let tables = self.tables(spec).await;
         let views: Vec<_> = tables.values().map(|table| table.values.view()).collect();
         let pooled = Table {
             ids: tables
@@ -150,6 +162,6 @@ impl Site {
                 .flat_map(|table| table.positive.clone())
                 .collect(),
         };
-        fit(&spec, &pooled, each_round).expect("in range")
+        fit(spec, &pooled, each_round).expect("in range")
     }
 }

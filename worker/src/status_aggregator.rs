@@ -80,13 +80,13 @@ struct Aggregator {
     calm: Calm,
 }
 
-/// What must hold before silence means death: everything said was heard, for a whole lease.
+/// What must hold of this process, and of the bus, before silence means death: everything said was heard, for a whole lease.
 struct Calm {
     /// Whether no event waits.
     events: AtomicBool,
     /// Whether no beat waits.
     beats: AtomicBool,
-    /// When this process began, or last found the store or the bus away.
+    /// When this process began, or last found the store or a queue away.
     since: Mutex<Instant>,
 }
 
@@ -129,8 +129,17 @@ impl Aggregator {
         idle: Option<&AtomicBool>,
     ) -> Result<(), bus::Error> {
         loop {
-            self.bus.declare(queue, kind).await?;
-            let mut consumer = self.bus.consume(queue, limits::AGGREGATOR_PREFETCH).await?;
+            let mut consumer = match self.open(queue, kind).await {
+                Ok(consumer) => consumer,
+                Err(error @ bus::Error::Away { .. }) => {
+                    tracing::warn!(queue, %error, "waiting for the bus");
+                    if !self.pause(limits::RETRY_MILLISECONDS_MAX).await {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             while let Some(delivery) = self.next(&mut consumer, idle).await {
                 self.settle(queue, delivery).await;
             }
@@ -141,6 +150,11 @@ impl Aggregator {
             self.calm.disturb();
             self.pause(limits::RETRY_MILLISECONDS_MAX).await;
         }
+    }
+
+    async fn open(&self, queue: &str, kind: QueueKind) -> Result<Consumer, bus::Error> {
+        self.bus.declare(queue, kind).await?;
+        self.bus.consume(queue, limits::AGGREGATOR_PREFETCH).await
     }
 
     /// The next delivery; `None` when the queue or the time is over. Tells whether one was there.

@@ -44,7 +44,12 @@ impl Aggregator {
         let newest = self.invite_all(None).await?;
         let silent = self.store.silent().await?;
         // Asked after looking: what was said before the look is in the rows then, or waits.
-        if self.calm.lasts(self.timing.lease) {
+        let lease = self.timing.lease;
+        let reached_us = self
+            .bus
+            .up_since()
+            .is_some_and(|since| since.elapsed() >= lease);
+        if reached_us && self.calm.lasts(lease) {
             for fence in silent {
                 let applied = self.store.lose(fence).await?;
                 self.follow(&fence, applied).await;

@@ -1,0 +1,43 @@
+//! A hospital that is away is named, and holds up nobody else.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::{ends_with_the_same_bits, hospitals, note, training};
+use crate::support::{Deployment, Role, Services};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_party_that_is_away_is_named_and_holds_up_no_other_job() {
+    let services = Services::shared().await;
+    let mut deployment = Deployment::without_parties(services, &hospitals(&[2, 3, 4, 5])).await;
+    for party in [2, 3, 4] {
+        deployment.launch(Role::Party(party)).await;
+    }
+    let client = deployment.api();
+    let without_host = client.train(training(&[3, 4, 2, 5], 20)).await;
+    let without_guest = client.train(training(&[5, 4, 3, 2], 20)).await;
+    let other = client.train(training(&[3, 4, 2], 20)).await;
+    ends_with_the_same_bits(&mut deployment, other).await;
+    for job in [without_host, without_guest] {
+        let named = |report: &serde_json::Value| report["waiting"]["parties"] == json!([5]);
+        let report = deployment
+            .until(job.order, "to name who is away", named)
+            .await;
+        assert_eq!(
+            report["reason"],
+            json!(null),
+            "waiting is no failure: {report}"
+        );
+    }
+    let other = client.train(training(&[4, 2, 3], 20)).await;
+    ends_with_the_same_bits(&mut deployment, other).await;
+
+    let back = Instant::now();
+    deployment.launch(Role::Party(5)).await;
+    for job in [without_host, without_guest] {
+        let report = ends_with_the_same_bits(&mut deployment, job).await;
+        assert_eq!(report["attempts"], 1, "waiting burns nothing: {report}");
+    }
+    note("a party came back: its jobs finished after", back.elapsed());
+}

@@ -1,0 +1,63 @@
+//! More workers of a hospital share its jobs.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::{hospitals, note, training};
+use crate::support::{Deployment, Role};
+
+const JOBS: usize = 60;
+const WORKERS_MAX: usize = 3;
+const PARTIES: [u64; 3] = [2, 3, 4];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_are_shared_by_as_many_workers_as_there_are() {
+    let mut deployment = Deployment::start(&hospitals(&PARTIES)).await;
+    for workers in 1..=WORKERS_MAX {
+        let before = led(&deployment);
+        let began = Instant::now();
+        let client = deployment.api();
+        let mut jobs = Vec::new();
+        for number in 0..JOBS {
+            let mut parties = PARTIES;
+            parties.rotate_left(number % PARTIES.len());
+            jobs.push(client.train(training(&parties, 3)).await);
+        }
+        for job in jobs {
+            let report = deployment.finished(job.order).await;
+            assert_eq!(report["attempts"], 1, "{report}");
+        }
+        note(
+            &format!("{JOBS} jobs, {workers} workers each"),
+            began.elapsed(),
+        );
+        let led = led(&deployment);
+        let shares: Vec<usize> = led
+            .iter()
+            .zip(&before)
+            .map(|(all, old)| all - old)
+            .collect();
+        assert_eq!(shares.iter().sum::<usize>(), JOBS, "{shares:?}");
+        assert!(
+            shares.iter().all(|share| *share > 0),
+            "a worker had nothing: {shares:?}"
+        );
+        for party in PARTIES.into_iter().filter(|_| workers < WORKERS_MAX) {
+            deployment.launch(Role::Party(party)).await;
+        }
+    }
+}
+
+/// How many jobs each worker led to their ends, by its log; a last word may be said twice.
+fn led(deployment: &Deployment) -> Vec<usize> {
+    let workers = PARTIES
+        .iter()
+        .flat_map(|party| deployment.of(Role::Party(*party)));
+    let jobs = |worker| {
+        let log = deployment.log(worker);
+        let ends = log.split("Finished job.id=").skip(1);
+        let jobs: HashSet<&str> = ends.filter_map(|end| end.split(' ').next()).collect();
+        jobs.len()
+    };
+    workers.map(jobs).collect()
+}
