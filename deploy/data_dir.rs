@@ -68,7 +68,7 @@ impl DataDir {
     /// As [`read_identity`]; or the key file cannot be written.
     pub fn identity(&self, party: PartyId) -> anyhow::Result<Identity> {
         let path = key_file(&self.path, party);
-        if path.exists() {
+        if path.try_exists()? {
             return read_identity(&self.path, party);
         }
         let identity = Identity::generate(&mut UnwrapErr(SysRng));

@@ -32,13 +32,17 @@ pub async fn model(
     let directory = directory(federation)?;
     let identity = read_identity(&federation.data_dir, party)?;
     let store = Store::open(&federation.data_dir.join("concord.sqlite")).await?;
+    let job = store
+        .model(model)
+        .await?
+        .with_context(|| format!("there is no model {}", model.0))?;
     let part = store.model_part(model, party).await?.with_context(|| {
         format!(
             "party {party} has no model {}: it is not trained yet, or not its own",
             model.0
         )
     })?;
-    Ok(open_model(&identity, &directory, party, &part)?)
+    Ok(open_model(&identity, &directory, party, job.job.id, &part)?)
 }
 
 fn directory(federation: &Federation) -> anyhow::Result<Directory> {

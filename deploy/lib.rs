@@ -1,6 +1,7 @@
 //! Concord as one executable: what each command puts together.
 
 pub mod data_dir;
+pub mod demo;
 pub mod export;
 pub mod federation;
 pub mod standalone;

@@ -4,7 +4,9 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Parser, Subcommand};
+use concord::demo;
 use concord::export;
 use concord::federation::Federation;
 use concord::standalone::Standalone;
@@ -16,15 +18,25 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
-    /// What is logged: error, warn, info, debug or trace, also by module.
-    #[arg(long, global = true, env = "CONCORD_LOG", default_value = "info")]
-    log: String,
+    /// What is logged: error, warn, info, debug or trace, also by module [default: info, for the
+    /// demo warn].
+    #[arg(long, global = true, env = "CONCORD_LOG")]
+    log: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Three hospitals of real rows train and score over HTTP; then it says who saw what.
+    Demo {
+        /// Write the figures as JSON.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        /// Keep the federation, to go on with.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Run a whole federation in this process.
     Standalone {
         /// The federation file.
@@ -48,7 +60,9 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let run = || -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&arguments.log)?;
+        let quiet = matches!(arguments.command, Command::Demo { .. });
+        let default = if quiet { "warn" } else { "info" };
+        let filter = EnvFilter::try_new(arguments.log.as_deref().unwrap_or(default))?;
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
@@ -70,13 +84,25 @@ fn main() -> ExitCode {
 
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Demo { report, keep } => {
+            let options = demo::Options {
+                report,
+                keep,
+                program: std::env::args()
+                    .next()
+                    .unwrap_or_else(|| "concord".to_owned()),
+            };
+            let mut out = std::io::stdout();
+            tokio::select! {
+                shown = demo::run(&options, &mut out) => shown,
+                told = told_to_stop() => told.and_then(|()| bail!("stopped before the end")),
+            }
+        }
         Command::Standalone { config } => {
             let mut standalone = Standalone::start(Federation::read(&config)?).await?;
-            let mut terminate = signal(SignalKind::terminate())?;
             tokio::select! {
                 ended = standalone.failed() => ended?,
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+                told = told_to_stop() => told?,
             }
             standalone.stop().await;
             Ok(())
@@ -93,6 +119,16 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "what the command was asked for")]

@@ -140,7 +140,7 @@ function drawTimes(report) {
     ["Since submission", duration(report.milliseconds)],
   ];
   if (report.milliseconds_running !== null) {
-    pairs.push(["Since the start of this attempt", duration(report.milliseconds_running)]);
+    pairs.push(["Since the start", duration(report.milliseconds_running)]);
   }
   if (report.round_milliseconds !== null) {
     pairs.push(["Median round", `${report.round_milliseconds.toFixed(1)} ms`]);

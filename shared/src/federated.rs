@@ -15,6 +15,7 @@ use rand::CryptoRng;
 use crate::fixed_point::RangeError;
 use crate::id::{PartyId, Round};
 use crate::job::{ReasonCode, TrainSpec};
+use crate::limits::BATCH_OWN_ROWS_MIN;
 use crate::message::Progress;
 use crate::model::Model;
 use crate::table::Table;
@@ -90,6 +91,11 @@ pub enum Error {
     /// The weights grew out of bounds.
     #[error("the weights left their range: training diverged")]
     Diverged,
+    /// A mini-batch holds some of this party's rows, and too few of them.
+    #[error(
+        "a mini-batch holds fewer than {BATCH_OWN_ROWS_MIN} rows of a party that has rows in it"
+    )]
+    BatchTooSmall,
     /// All rows are of one class.
     #[error("all rows of all parties are of one class")]
     OneClass,
@@ -108,6 +114,7 @@ impl Error {
             Error::Step(..) => ReasonCode::Protocol,
             Error::Integrity(_) => ReasonCode::AggIntegrity,
             Error::Range(_) | Error::Diverged | Error::TooManyRounds(_) => ReasonCode::ValueRange,
+            Error::BatchTooSmall => ReasonCode::BatchTooSmall,
             Error::OneClass => ReasonCode::OneClass,
             Error::Checkpoint => ReasonCode::Internal,
         }

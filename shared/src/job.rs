@@ -308,6 +308,8 @@ pub enum ReasonCode {
     OneClass,
     /// The rows differ from those of an earlier attempt.
     DataChanged,
+    /// A mini-batch holds so few rows of a party that they would show in the sum.
+    BatchTooSmall,
     /// A number leaves the range that sums can carry, or is not finite.
     ValueRange,
     /// The party's source cannot be read now.
@@ -353,6 +355,7 @@ impl ReasonCode {
             | ReasonCode::TooManyRows
             | ReasonCode::OneClass
             | ReasonCode::DataChanged
+            | ReasonCode::BatchTooSmall
             | ReasonCode::ValueRange
             | ReasonCode::UnencryptedNotAllowed
             | ReasonCode::TwoPartyNotAllowed
@@ -381,6 +384,7 @@ impl ReasonCode {
             ReasonCode::DataChanged => {
                 "Submit the job again: it will use the rows as they are now."
             }
+            ReasonCode::BatchTooSmall => "Raise `batch_size`, or set it to -1.",
             ReasonCode::ValueRange => {
                 "Lower the learning rate, set `standardize`, or scale the columns."
             }

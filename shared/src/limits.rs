@@ -44,6 +44,8 @@ pub const BATCH_ROWS_MIN: i64 = 10;
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one message on the bus.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of a job's outcome, so that the event that carries it is one message.
+pub const OUTCOME_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64 * 1024;
 /// Connections the HTTP edge serves at once.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Seconds until the first byte, and until the whole header, of an HTTP request.
@@ -59,8 +61,10 @@ pub const LEASE_SECONDS: u64 = 8;
 pub const SWEEP_SECONDS: u64 = 2;
 /// Seconds before an unanswered step is sent again; doubles up to `REPEAT_SECONDS_MAX`.
 pub const REPEAT_SECONDS: u64 = 2;
-/// Seconds between two repeats at most.
-pub const REPEAT_SECONDS_MAX: u64 = 16;
+/// Seconds between two repeats of an offer at most.
+pub const OFFER_REPEAT_SECONDS_MAX: u64 = 16;
+/// Seconds between two repeats of anything else at most: several fit into the silence limit.
+pub const REPEAT_SECONDS_MAX: u64 = 4;
 /// Seconds without progress that a round may last, beside what the parties' work is expected to take.
 pub const ROUND_SILENCE_SECONDS_MAX: u64 = 30;
 /// Seconds without any message after which a host or the arbiter leaves a session.
@@ -77,8 +81,18 @@ pub const CHECKPOINT_SECONDS: u64 = 1;
 pub const DELIVERIES_MAX: u32 = 5;
 /// Messages a consumer of invitations holds unanswered.
 pub const INVITATION_PREFETCH: usize = 8;
-/// Sessions one worker process sits in at once.
+/// Sessions one worker process leads at once, and beside them those it only takes part in: waiting
+/// leaders must not take the seats that others' jobs need.
 pub const SESSIONS_MAX: usize = 256;
+/// Letters that wait for one session; the rest is dropped, and repeated by its writer.
+pub const SESSION_LETTERS_MAX: usize = 256;
+/// Characters of a reason that another party gave.
+pub const REASON_CHARACTERS_MAX: usize = 500;
+/// Own rows of a party in a mini-batch in which it has any: fewer would show in the sum. (Each
+/// party's policy will say more.)
+pub const BATCH_OWN_ROWS_MIN: u32 = 5;
+/// Magnitude of a weight that parties answer for, as a power of two.
+pub const WEIGHT_BITS_MAX: u32 = 40;
 
 /// Seconds between two pieces of an HTTP request's body.
 pub const HTTP_CHUNK_SECONDS_MAX: u64 = 10;

@@ -214,8 +214,13 @@ pub mod queue {
         }
     }
 
+    /// What every session queue of a party's processes begins with.
+    pub fn sessions_of(party: PartyId) -> String {
+        format!("session.{party}.")
+    }
+
     /// One worker process' own queue.
     pub fn session(party: PartyId, process: uuid::Uuid) -> String {
-        format!("session.{party}.{process}")
+        format!("{}{process}", sessions_of(party))
     }
 }

@@ -30,6 +30,23 @@ pub struct Model {
     pub label: Label,
 }
 
+impl Model {
+    /// Whether every list has one finite number per attribute: true of every model that training
+    /// made.
+    pub fn is_sound(&self) -> bool {
+        let columns = self.attributes.len();
+        let fits = |numbers: &[f64]| {
+            numbers.len() == columns && numbers.iter().all(|number| number.is_finite())
+        };
+        fits(&self.coefficients)
+            && self.intercept.is_finite()
+            && self
+                .standardization
+                .as_ref()
+                .is_none_or(|by| fits(&by.mean) && fits(&by.deviation))
+    }
+}
+
 /// Means and deviations over the rows of all parties.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Standardization {

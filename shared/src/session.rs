@@ -36,7 +36,7 @@ pub use member::Member;
 pub use scoring::Scoring;
 
 use crate::federated;
-use crate::id::PartyId;
+use crate::id::{JobId, PartyId};
 use crate::job::{Cohort, Fence, Reason, ReasonCode};
 use crate::message::{EventBody, Grant, Progress};
 use crate::model::Model;
@@ -94,8 +94,8 @@ pub enum Input {
     Envelope(Vec<u8>),
     /// The rows that [`Effect::Load`] asked for.
     Loaded(Result<Box<Rows>, Reason>),
-    /// The key that [`Effect::MakeKey`] asked for.
-    Key(Box<PrivateKey>),
+    /// The key that [`Effect::MakeKey`] asked for, or why there is none.
+    Key(Result<Box<PrivateKey>, Reason>),
     /// A message came back: its queue is gone, and with it the process behind it.
     Returned {
         /// The queue.
@@ -256,11 +256,11 @@ impl Session {
 
 /// A participant's fault as a reason in the report.
 fn reason(party: PartyId, error: &federated::Error) -> Reason {
-    Reason {
-        code: error.code(),
-        text: error.to_string(),
-        party: Some(party),
-    }
+    let party = match error {
+        federated::Error::Step(from, _) => *from,
+        _ => party,
+    };
+    because(error.code(), party, error.to_string())
 }
 
 /// A sentence about a party as a reason in the report.
@@ -272,23 +272,27 @@ fn because(code: ReasonCode, party: PartyId, text: impl Into<String>) -> Reason 
     }
 }
 
-/// Opens a model that a guest sealed to this party.
+/// Opens a model that the guest of the job `trained_by` sealed to this party.
 ///
 /// # Errors
-/// When it is not of a party that the directory knows, was changed, or is for somebody else.
+/// When it is of another job, not of a hospital that the directory knows, changed, for somebody
+/// else, or no model.
 pub fn open_model(
     identity: &Identity,
     directory: &Directory,
     party: PartyId,
+    trained_by: JobId,
     sealed: &[u8],
 ) -> Result<Model, seal::Error> {
     let header: Header = seal::peek(sealed)?;
-    if header.kind != Kind::ModelPart as u8 || header.to != party {
+    let of_a_guest = header.kind == Kind::ModelPart as u8 && header.from != PartyId::ARBITER;
+    if !of_a_guest || header.to != party || header.job != trained_by {
         return Err(seal::Error::Header);
     }
     let writer = directory
         .get(&header.from)
         .ok_or(seal::Error::Signature { from: header.from })?;
     let bytes = seal::open(sealed, writer, identity.sealing(), &header)?;
-    crate::message::decode(&bytes).map_err(|_| seal::Error::Sealed)
+    let model: Option<Model> = crate::message::decode(&bytes).ok();
+    model.filter(Model::is_sound).ok_or(seal::Error::Sealed)
 }

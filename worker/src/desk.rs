@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use shared::bus::Bus;
 use shared::id::{Attempt, JobId};
 use shared::job::Fence;
-use shared::limits::SESSIONS_MAX;
+use shared::limits::{SESSION_LETTERS_MAX, SESSIONS_MAX};
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
 use shared::source::Source;
@@ -24,8 +25,44 @@ pub(crate) struct Desk {
 }
 
 /// The way to a session's thread.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    sender: Sender<Input>,
+    /// Letters that wait.
+    letters: Arc<AtomicUsize>,
+}
+
+impl Inbox {
+    fn new() -> (Inbox, Receiver<Input>) {
+        let (sender, inputs) = mpsc::channel();
+        let letters = Arc::default();
+        (Inbox { sender, letters }, inputs)
+    }
+
+    /// Puts an input at the end. A letter too many is dropped: its writer repeats it.
+    pub(crate) fn put(&self, input: Input) {
+        if let Input::Envelope(_) = input
+            && self.letters.fetch_add(1, Ordering::Relaxed) >= SESSION_LETTERS_MAX
+        {
+            self.letters.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        // A thread that just ended needs no word.
+        let _ = self.sender.send(input);
+    }
+
+    /// Notes that an input was taken out.
+    pub(crate) fn taken(&self, input: &Input) {
+        if let Input::Envelope(_) = input {
+            self.letters.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 struct Sitting {
-    inbox: Sender<Input>,
+    inbox: Inbox,
+    /// Whether the session claims or leads, or was offered its seat.
+    leads: bool,
     /// What its next beat says; `None` for those that don't beat.
     standing: Option<Standing>,
 }
@@ -46,21 +83,33 @@ impl Desk {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens an inbox for a new session; `None` when it is there already or all seats are taken.
-    pub(crate) fn enter(&self, fence: Fence) -> Option<(Sender<Input>, Receiver<Input>)> {
+    /// Opens an inbox for a new session; `None` when it is there already or all seats of its sort
+    /// are taken.
+    pub(crate) fn enter(&self, fence: Fence, leads: bool) -> Option<(Inbox, Receiver<Input>)> {
         let mut sessions = self.sessions();
-        if sessions.len() >= SESSIONS_MAX {
+        let alike = sessions
+            .values()
+            .filter(|sitting| sitting.leads == leads)
+            .count();
+        if alike >= SESSIONS_MAX {
             return None;
         }
         let Entry::Vacant(vacant) = sessions.entry(fence) else {
             return None;
         };
-        let (inbox, inputs) = mpsc::channel();
+        let (inbox, inputs) = Inbox::new();
+        let standing = None;
         vacant.insert(Sitting {
             inbox: inbox.clone(),
-            standing: None,
+            leads,
+            standing,
         });
         Some((inbox, inputs))
+    }
+
+    /// Whether the session is still wanted.
+    pub(crate) fn has(&self, fence: &Fence) -> bool {
+        self.sessions().contains_key(fence)
     }
 
     /// Whether a session here is at this attempt.
@@ -72,7 +121,10 @@ impl Desk {
     /// Tells a session something; gives it back when the session is not here.
     pub(crate) fn tell(&self, fence: &Fence, input: Input) -> Result<(), Input> {
         match self.sessions().get(fence) {
-            Some(sitting) => sitting.inbox.send(input).map_err(|refused| refused.0),
+            Some(sitting) => {
+                sitting.inbox.put(input);
+                Ok(())
+            }
             None => Err(input),
         }
     }
@@ -89,7 +141,7 @@ impl Desk {
         self.sessions().remove(fence);
     }
 
-    /// Forgets all sessions: their threads end.
+    /// Forgets all sessions: their threads end at their next look.
     pub(crate) fn close(&self) {
         self.sessions().clear();
     }

@@ -192,7 +192,8 @@ impl Reader {
     }
 
     fn sit(&self, fence: Fence, seating: Seating) {
-        match self.desk.enter(fence) {
+        let leads = matches!(seating, Seating::Claim);
+        match self.desk.enter(fence, leads) {
             Some(inbox) => seat::spawn(Arc::clone(&self.desk), fence, seating, inbox),
             // Invitations and offers are repeated until somebody takes them.
             None => debug!(job.id = %fence.job, "No seat was free"),

@@ -1,12 +1,13 @@
 //! One session's thread: hands it inputs, time and idle moments, and does what it wants done.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use shared::bus;
+use shared::id::PartyId;
 use shared::job::{Fence, Reason, ReasonCode};
 use shared::message::{self, Event, EventBody, ToSession, queue};
 use shared::paillier::PrivateKey;
@@ -15,7 +16,7 @@ use shared::source::{self, Source};
 use tokio::runtime::Handle;
 use tracing::{debug, error, info, warn};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Inbox};
 
 /// Between two looks at a session's timers.
 const TICK: Duration = Duration::from_millis(200);
@@ -34,7 +35,7 @@ pub(crate) enum Seating {
 struct Driver {
     desk: Arc<Desk>,
     fence: Fence,
-    inbox: Sender<Input>,
+    inbox: Inbox,
     runtime: Handle,
     secrets: UnwrapErr<SysRng>,
 }
@@ -53,7 +54,7 @@ pub(crate) fn spawn(
     desk: Arc<Desk>,
     fence: Fence,
     seating: Seating,
-    (inbox, inputs): (Sender<Input>, Receiver<Input>),
+    (inbox, inputs): (Inbox, Receiver<Input>),
 ) {
     let runtime = Handle::current();
     let name = format!("party {}", desk.seat.party);
@@ -96,34 +97,33 @@ impl Driver {
         let mut open = self.perform(effects);
         let mut ticked = self.now();
         while open {
-            let input = match inputs.try_recv() {
-                Ok(input) => Some(input),
-                Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) => {
+            let waiting = inputs.try_recv().ok();
+            let now = self.now();
+            // Work that was put off, while nobody says anything.
+            let worked = match waiting {
+                Some(_) => None,
+                None => session.idle(&mut self.secrets, now),
+            };
+            let mut effects = match worked {
+                Some(effects) => effects,
+                None => {
+                    let input = waiting.or_else(|| inputs.recv_timeout(TICK).ok());
                     let now = self.now();
-                    if let Some(effects) = session.idle(&mut self.secrets, now) {
-                        open = self.perform(effects);
-                        self.desk.note(&self.fence, &session, now);
-                        continue;
-                    }
-                    match inputs.recv_timeout(TICK) {
-                        Ok(input) => Some(input),
-                        Err(RecvTimeoutError::Timeout) => None,
-                        Err(RecvTimeoutError::Disconnected) => return,
-                    }
+                    input.map_or_else(Vec::new, |input| {
+                        self.inbox.taken(&input);
+                        session.handle(&mut self.secrets, now, input)
+                    })
                 }
             };
             let now = self.now();
-            let mut effects = match input {
-                Some(input) => session.handle(&mut self.secrets, now, input),
-                None => Vec::new(),
-            };
             if now >= ticked + TICK {
                 ticked = now;
                 effects.extend(session.tick(&mut self.secrets, now));
+                // The worker stops: what the session knows ends with it.
+                open = self.desk.has(&self.fence);
             }
             self.desk.note(&self.fence, &session, now);
-            open = self.perform(effects);
+            open &= self.perform(effects);
         }
     }
 
@@ -135,7 +135,7 @@ impl Driver {
                     let body = message::encode(&ToSession::Envelope(envelope));
                     if let Err(bus::Error::Unroutable { queue }) = self.publish(&queue, body, None)
                     {
-                        let _ = self.inbox.send(Input::Returned { queue });
+                        self.inbox.put(Input::Returned { queue });
                     }
                 }
                 // A role queue that is not there is a party that is away: the offer is repeated.
@@ -203,30 +203,44 @@ impl Driver {
 
     fn load(&self, reading: Reading) {
         let (desk, inbox) = (Arc::clone(&self.desk), self.inbox.clone());
-        self.runtime.spawn(async move {
-            let rows = match &desk.source {
+        let party = desk.seat.party;
+        let reading = self.runtime.spawn(async move {
+            match &desk.source {
                 Some(source) => read(&desk, source, reading).await,
-                None => Err(Reason {
-                    code: ReasonCode::Internal,
-                    text: "this worker has no source of rows".into(),
-                    party: Some(desk.seat.party),
-                }),
+                None => Err(internal(party, "this worker has no source of rows")),
+            }
+        });
+        self.runtime.spawn(async move {
+            let rows = match reading.await {
+                Ok(rows) => rows,
+                Err(_) => Err(internal(party, "reading the rows ended early")),
             };
-            let _ = inbox.send(Input::Loaded(rows.map(Box::new)));
+            inbox.put(Input::Loaded(rows.map(Box::new)));
         });
     }
 
     fn make_key(&self, bits: u32) {
-        let inbox = self.inbox.clone();
-        self.runtime.spawn_blocking(move || {
-            let made = PrivateKey::generate(&mut UnwrapErr(SysRng), bits);
-            match made {
-                Ok(key) => {
-                    let _ = inbox.send(Input::Key(Box::new(key)));
-                }
-                Err(error) => error!(%error, "No Paillier key"),
-            }
+        let (inbox, party) = (self.inbox.clone(), self.desk.seat.party);
+        let making = self
+            .runtime
+            .spawn_blocking(move || PrivateKey::generate(&mut UnwrapErr(SysRng), bits));
+        self.runtime.spawn(async move {
+            let key = match making.await {
+                Ok(Ok(key)) => Ok(Box::new(key)),
+                Ok(Err(error)) => Err(internal(party, &error.to_string())),
+                Err(_) => Err(internal(party, "making the Paillier key ended early")),
+            };
+            inbox.put(Input::Key(key));
         });
+    }
+}
+
+fn internal(party: PartyId, text: &str) -> Reason {
+    let (code, text) = (ReasonCode::Internal, text.to_owned());
+    Reason {
+        code,
+        text,
+        party: Some(party),
     }
 }
 

@@ -17,6 +17,7 @@ use super::Error;
 use super::round::{self, Question};
 use crate::id::Round;
 use crate::job::{Phase, TrainSpec};
+use crate::limits::{BATCH_OWN_ROWS_MIN, WEIGHT_BITS_MAX};
 use crate::local::logistic_regression::{
     Batches, Descent, Stop, column_sums, deviations, gradient_sum, loss_sum, means, model,
     square_sums, standardize,
@@ -231,6 +232,8 @@ pub struct Answer {
     batches: Option<Batches>,
     /// By what the table's values are standardised already.
     standardized: Option<Standardization>,
+    /// Gradients answered for in this attempt.
+    gradients: u64,
 }
 
 impl Answer {
@@ -241,6 +244,7 @@ impl Answer {
             table,
             batches: None,
             standardized: None,
+            gradients: 0,
         }
     }
 
@@ -256,17 +260,51 @@ impl Answer {
             .count() as i128
     }
 
+    /// Whether a well-shaped gradient question is one that the request can lead to.
+    fn may_ask_gradient(&self, question: &Question) -> bool {
+        const WEIGHT_MAX: f64 = (1_u64 << WEIGHT_BITS_MAX) as f64;
+        let parameters = &self.spec.hyperparameters;
+        let columns = self.columns();
+        let (weights, by) = question.numbers.split_at(columns + 1);
+        let whole = parameters.batch_rows.is_some() || question.batches == 1;
+        let dealt = self
+            .batches
+            .as_ref()
+            .is_none_or(|dealt| dealt.count() == question.batches);
+        let rounds = u64::from(parameters.iterations_max) * u64::from(question.batches);
+        // Rows are standardised once: other means later would be another table.
+        let same_table = self
+            .standardized
+            .as_ref()
+            .is_none_or(|known| by.iter().eq(known.mean.iter().chain(&known.deviation)));
+        whole
+            && dealt
+            && same_table
+            && self.gradients < rounds
+            && weights.iter().all(|weight| weight.abs() <= WEIGHT_MAX)
+    }
+
+    /// Deals the rows to batches, once.
+    fn deal(&mut self, count: u32) -> Result<(), Error> {
+        if self.batches.is_none() {
+            let batches = Batches::new(&self.spec.shape(), &self.table.ids, count);
+            if batches
+                .smallest()
+                .is_some_and(|rows| rows < BATCH_OWN_ROWS_MIN)
+                && count > 1
+            {
+                return Err(Error::BatchTooSmall);
+            }
+            self.batches = Some(batches);
+        }
+        Ok(())
+    }
+
     fn gradient(&mut self, question: &Question) -> Result<Vec<i128>, Error> {
         let columns = self.columns();
         let weights = &question.numbers[..=columns];
-        if self
-            .batches
-            .as_ref()
-            .is_none_or(|batches| batches.count() != question.batches)
-        {
-            let shape = self.spec.shape();
-            self.batches = Some(Batches::new(&shape, &self.table.ids, question.batches));
-        }
+        self.gradients += 1;
+        self.deal(question.batches)?;
         if self.spec.hyperparameters.standardize && self.standardized.is_none() {
             let (mean, deviation) = question.numbers[columns + 1..].split_at(columns);
             let by = Standardization {
@@ -307,17 +345,11 @@ impl round::Answer for Answer {
             GRADIENT => (columns + 1, columns + 4),
             _ => return None,
         };
-        // A host standardises its rows once: other means later would be another table.
-        let same_table = question.kind != GRADIENT
-            || self.standardized.as_ref().is_none_or(|by| {
-                question.numbers[columns + 1..]
-                    .iter()
-                    .eq(by.mean.iter().chain(&by.deviation))
-            });
-        let fits = question.numbers.len() == numbers
+        let shaped = question.numbers.len() == numbers
             && question.numbers.iter().all(|number| number.is_finite())
             && question.batch < question.batches;
-        (fits && same_table).then_some(slots)
+        let fits = shaped && (question.kind != GRADIENT || self.may_ask_gradient(question));
+        fits.then_some(slots)
     }
 
     fn answer(&mut self, question: &Question) -> Result<Vec<i128>, Error> {
@@ -339,3 +371,6 @@ impl round::Answer for Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! uniform to whoever opens it; only the sum says something.
 
 use rand::CryptoRng;
+use zeroize::Zeroizing;
 
 use super::Error;
 use super::round::Question;
@@ -92,15 +93,17 @@ impl Contributor {
         &mut self,
         secrets: &mut dyn CryptoRng,
         context: &RoundContext,
-        mut values: Vec<i128>,
+        values: Vec<i128>,
     ) -> Result<Vec<u8>, Error> {
+        let mut values = Zeroizing::new(values);
         let slots = values.len() + 1;
         let Agreement { pairs, tag_key, .. } = &self.agreement;
         match &mut self.protector {
             Protector::Paillier { key, encryptor } => {
                 let count = key.ciphertexts_for(slots);
                 let (masks, blinding) = pairs.modular(context, key.modulus(), count);
-                values.push(mask::tag(tag_key, context, &values, blinding)?);
+                let tag = mask::tag(tag_key, context, &values, blinding)?;
+                values.push(tag);
                 let mut body = Vec::with_capacity(count * key.ciphertext_bytes());
                 for (plaintext, mask) in pack(key, &values).iter().zip(&masks) {
                     let masked = plaintext.add(mask, key);
@@ -110,19 +113,16 @@ impl Contributor {
             }
             Protector::SecAgg => {
                 let (masks, blinding) = pairs.words(context, slots);
-                values.push(mask::tag(tag_key, context, &values, blinding)?);
+                let tag = mask::tag(tag_key, context, &values, blinding)?;
+                values.push(tag);
                 let masked = values.iter().zip(masks.iter());
                 Ok(to_bytes(
                     masked.map(|(&value, &mask)| (value as u128).wrapping_add(mask)),
                 ))
             }
             Protector::None => {
-                values.push(mask::tag(
-                    tag_key,
-                    context,
-                    &values,
-                    TagBlinding::default(),
-                )?);
+                let tag = mask::tag(tag_key, context, &values, TagBlinding::default())?;
+                values.push(tag);
                 Ok(to_bytes(values.iter().map(|&value| value as u128)))
             }
         }

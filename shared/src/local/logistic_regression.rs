@@ -10,6 +10,7 @@
 mod descent;
 mod pooled;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
@@ -219,6 +220,15 @@ impl Batches {
     /// Number of batches.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Rows of the smallest batch that has any; `None` when all rows are one batch.
+    pub fn smallest(&self) -> Option<u32> {
+        let mut rows = BTreeMap::new();
+        for batch in &self.of_row {
+            *rows.entry(batch).or_insert(0) += 1;
+        }
+        rows.into_values().min()
     }
 
     /// Whether a row is in a batch.

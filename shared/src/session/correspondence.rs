@@ -83,8 +83,10 @@ pub(super) struct Correspondence {
     pub(super) seat: Seat,
     pub(super) fence: Fence,
     sealing: SealSecret,
-    /// The latest round that steps belong to; earlier ones are late.
-    round: Round,
+    /// Who may write in this session; the first letter, an offer, names them.
+    pub(super) writers: Vec<PartyId>,
+    /// The latest round that steps belong to; earlier ones are late, and later ones not asked yet.
+    round: Option<Round>,
     /// Hash of the letter that was taken, by writer, kind and round.
     taken: HashMap<(PartyId, Kind, Round), [u8; 32]>,
 }
@@ -96,7 +98,8 @@ impl Correspondence {
             seat,
             fence,
             sealing,
-            round: Round(0),
+            writers: Vec::new(),
+            round: None,
             taken: HashMap::new(),
         }
     }
@@ -108,8 +111,8 @@ impl Correspondence {
 
     /// Enters a round: steps of earlier ones are late from now on.
     pub(super) fn enter(&mut self, round: Round) {
-        if round > self.round {
-            self.round = round;
+        if Some(round) > self.round {
+            self.round = Some(round);
             self.taken
                 .retain(|(_, kind, of), _| *kind != Kind::Step || *of >= round);
         }
@@ -173,8 +176,13 @@ impl Correspondence {
         let Some(kind) = Kind::of(&header) else {
             return Ok(Received::Nothing);
         };
-        let late = kind == Kind::Step && round < self.round;
-        if fence != self.fence || header.to != self.seat.party || late {
+        let timely = match (kind, self.round) {
+            (Kind::Step, Some(present)) => round == present || round == present.next(),
+            (Kind::Step, None) => true,
+            _ => round == Round(0),
+        };
+        let invited = kind == Kind::Offer || self.writers.contains(&from);
+        if fence != self.fence || header.to != self.seat.party || !timely || !invited {
             return Ok(Received::Nothing);
         }
         let hash: [u8; 32] = Sha256::digest(envelope).into();

@@ -17,7 +17,9 @@ use super::{Effect, Input, Rows, Standing, because};
 use crate::federated::{Participant, round};
 use crate::id::{PartyId, Round};
 use crate::job::{Reason, ReasonCode, TrainSpec};
-use crate::limits::{JOIN_WAIT_SECONDS, ROUND_SILENCE_SECONDS_MAX};
+use crate::limits::{
+    JOIN_WAIT_SECONDS, REASON_CHARACTERS_MAX, ROUND_SILENCE_SECONDS_MAX, SOURCE_READ_SECONDS_MAX,
+};
 use crate::mask::{MaskSecret, TagKey};
 use crate::message::{self, EventBody, Progress};
 use crate::paillier::PrivateKey;
@@ -36,6 +38,8 @@ pub struct Guest {
     digests: BTreeMap<PartyId, Vec<u8>>,
     checkpoint: Option<Zeroizing<Vec<u8>>>,
     rows: Option<Box<Rows>>,
+    /// Whether the source could not be read; it is tried again with the next repeat.
+    unread: bool,
     key: Option<Box<PrivateKey>>,
     /// What becomes the participant, once the others have been told to begin.
     agreed: Option<Agreed>,
@@ -51,6 +55,11 @@ pub struct Guest {
     progress: Progress,
     /// When something new happened last.
     moved: Duration,
+    /// Whether the thread has been computing since it was looked at last.
+    worked: bool,
+    /// What the platform is told of everybody's rows; again with each checkpoint, since a
+    /// checkpoint without it says nothing of the rows it is of.
+    started: Option<EventBody>,
     /// When the last checkpoint left.
     saved: Option<Duration>,
     /// Seconds of each of the last rounds.
@@ -78,6 +87,10 @@ struct Agreed {
 }
 
 impl Guest {
+    fn load(&self) -> Effect {
+        Effect::Load(Box::new(setup::reading(&self.spec, self.me())))
+    }
+
     fn me(&self) -> PartyId {
         self.letters.seat.party
     }
@@ -98,9 +111,14 @@ impl Guest {
         now: Duration,
         input: Input,
     ) -> Vec<Effect> {
-        if let (Stage::Reporting(_), Input::Ended) = (&self.stage, &input) {
-            return vec![Effect::Close];
+        // The last word is said: nothing but the platform's answer changes it.
+        if let Stage::Reporting(_) = self.stage {
+            return match input {
+                Input::Ended => vec![Effect::Close],
+                _ => Vec::new(),
+            };
         }
+        self.own_work_is_no_silence(now);
         match input {
             Input::Envelope(envelope) => match self.letters.read(&envelope) {
                 Ok(Received::New {
@@ -125,8 +143,13 @@ impl Guest {
                 self.rows = Some(rows);
                 self.begin_if_complete(secrets, now)
             }
+            Input::Loaded(Err(reason)) if reason.code.retryable() => {
+                self.unread = true;
+                Vec::new()
+            }
             Input::Loaded(Err(reason)) => self.fail(secrets, now, reason),
-            Input::Key(key) => {
+            Input::Key(Err(reason)) => self.fail(secrets, now, reason),
+            Input::Key(Ok(key)) => {
                 self.key = Some(key);
                 self.begin_if_complete(secrets, now)
             }
@@ -173,6 +196,9 @@ impl Guest {
             }
             (Kind::Step, Stage::Running) => {
                 self.moved = now;
+                if !setup::has_arbiter(&self.spec) {
+                    self.unanswered.remove(&from);
+                }
                 let Some(participant) = &mut self.participant else {
                     return Vec::new();
                 };
@@ -181,14 +207,19 @@ impl Guest {
             }
             (Kind::Refuse, Stage::Joining | Stage::Beginning | Stage::Running) => {
                 match message::decode::<Reason>(body) {
-                    Ok(reason) => self.fail(
-                        secrets,
-                        now,
-                        Reason {
-                            party: Some(from),
-                            ..reason
-                        },
-                    ),
+                    Ok(reason) => {
+                        let text = reason.text.chars().take(REASON_CHARACTERS_MAX).collect();
+                        let party = reason.party.or(Some(from));
+                        self.fail(
+                            secrets,
+                            now,
+                            Reason {
+                                text,
+                                party,
+                                ..reason
+                            },
+                        )
+                    }
                     Err(_) => Vec::new(),
                 }
             }
@@ -218,6 +249,9 @@ impl Guest {
     fn leave(&mut self, secrets: &mut dyn CryptoRng) -> Vec<Effect> {
         self.participant = None;
         self.agreed = None;
+        self.rows = None;
+        self.key = None;
+        self.checkpoint = None;
         self.unanswered.clear();
         let joins: Vec<&Join> = self.accepts.values().map(|accept| &accept.join).collect();
         let letter = |join: &&Join| {
@@ -241,37 +275,48 @@ impl Guest {
             .find(|(_, accept)| at(accept))
             .map(|(party, _)| *party);
         match (&self.stage, party) {
-            // It may come back: the offer is repeated until it does.
-            (Stage::Joining, Some(party)) => {
-                self.accepts.remove(&party);
-                Vec::new()
-            }
             (Stage::Beginning | Stage::Running, Some(party)) => {
                 let text = format!("the process of party {party} is gone");
                 self.fail(secrets, now, because(ReasonCode::SessionLost, party, text))
             }
-            (Stage::Reporting(_), _) | (_, None) => Vec::new(),
+            (Stage::Joining | Stage::Reporting(_), _) | (_, None) => Vec::new(),
+        }
+    }
+
+    /// Others are not silent while this party computes.
+    fn own_work_is_no_silence(&mut self, now: Duration) {
+        if std::mem::take(&mut self.worked) {
+            self.moved = now;
         }
     }
 
     pub(super) fn tick(&mut self, secrets: &mut dyn CryptoRng, now: Duration) -> Vec<Effect> {
+        self.own_work_is_no_silence(now);
         let silent = now.saturating_sub(self.moved);
         match &self.stage {
             Stage::Beginning | Stage::Running if silent > self.silence_max() => {
                 let missing = self.missing();
-                let party = missing.first().copied();
-                let text = format!("no answer for {} s", silent.as_secs());
-                let reason = Reason {
-                    code: ReasonCode::PartySilent,
-                    text,
-                    party,
-                };
-                self.fail(secrets, now, reason)
+                let named: Vec<String> = missing.iter().map(ToString::to_string).collect();
+                let text = format!(
+                    "no answer for {} s; party {} may be the one",
+                    silent.as_secs(),
+                    named.join(" or ")
+                );
+                // Only a single one can be named for certain.
+                let party = missing.first().copied().filter(|_| missing.len() == 1);
+                let code = ReasonCode::PartySilent;
+                self.fail(secrets, now, Reason { code, text, party })
             }
             Stage::Reporting(event) if self.repeat.is_due(now) => {
                 vec![Effect::Report((**event).clone())]
             }
-            _ if self.repeat.is_due(now) => self.repeat_unanswered(),
+            _ if self.repeat.is_due(now) => {
+                let mut effects = self.repeat_unanswered();
+                if std::mem::take(&mut self.unread) {
+                    effects.push(self.load());
+                }
+                effects
+            }
             _ => Vec::new(),
         }
     }
@@ -289,6 +334,8 @@ impl Guest {
             .filter_map(took)
             .max()
             .unwrap_or_default();
+        // A party's word: no longer than reading may take at all.
+        let slowest = slowest.min(Duration::from_secs(SOURCE_READ_SECONDS_MAX));
         Duration::from_secs(ROUND_SILENCE_SECONDS_MAX) + ROUND_TO_READING * slowest
     }
 
@@ -296,14 +343,17 @@ impl Guest {
     fn missing(&self) -> Vec<PartyId> {
         match &self.stage {
             Stage::Joining => {
-                let joined = |party: &PartyId| self.accepts.contains_key(party);
-                self.others()
-                    .into_iter()
-                    .filter(|party| !joined(party))
-                    .collect()
+                let mut missing = self.others();
+                missing.retain(|party| !self.accepts.contains_key(party));
+                // The arbiter is asked last.
+                missing.retain(|party| self.unanswered.contains_key(party));
+                let unkeyed = setup::has_arbiter(&self.spec) && self.key.is_none();
+                missing.extend((self.rows.is_none() || unkeyed).then(|| self.me()));
+                missing
             }
             Stage::Beginning => self.unready.clone(),
-            Stage::Running | Stage::Reporting(_) => Vec::new(),
+            Stage::Running => self.unanswered.keys().copied().collect(),
+            Stage::Reporting(_) => Vec::new(),
         }
     }
 
@@ -322,6 +372,7 @@ impl Guest {
         now: Duration,
     ) -> Option<Vec<Effect>> {
         if let Some(agreed) = self.agreed.take() {
+            self.worked = true;
             return Some(match self.take_part(agreed) {
                 Ok(participant) => {
                     self.participant = Some(participant);
@@ -334,7 +385,10 @@ impl Guest {
             return None;
         }
         match self.participant.as_mut()?.idle(secrets) {
-            Ok(outputs) => outputs.map(|outputs| self.emit(secrets, now, Ok(outputs))),
+            Ok(outputs) => {
+                self.worked |= outputs.is_some();
+                outputs.map(|outputs| self.emit(secrets, now, Ok(outputs)))
+            }
             Err(error) => Some(self.emit(secrets, now, Err(error))),
         }
     }

@@ -32,11 +32,15 @@ pub struct Member {
     /// The party's digest of its rows in an earlier attempt.
     digest: Option<Vec<u8>>,
     rows: Option<Box<Rows>>,
+    /// Whether the source could not be read; it is tried again when the offer comes again.
+    unread: bool,
     participant: Option<Box<dyn Participant>>,
     addresses: BTreeMap<PartyId, (String, SealPublic)>,
     /// What was sent last, with the same bytes for every repeat.
     latest: Vec<Effect>,
     heard: Duration,
+    /// How long the guest may be silent.
+    silence_max: Duration,
 }
 
 impl Member {
@@ -84,6 +88,7 @@ impl Member {
             Ok(spec) => Arc::new(spec),
             Err(reason) => return refuse(secrets, &letters, reason),
         };
+        letters.writers = setup::everybody(&spec);
         let mask = MaskSecret::generate(secrets);
         let own = Join::sign(seat, &fence, spec_hash, mask.public(), letters.sealing());
         let mut member = Member {
@@ -94,17 +99,26 @@ impl Member {
             mask,
             digest,
             rows: None,
+            unread: false,
             participant: None,
             addresses: BTreeMap::new(),
             latest: Vec::new(),
             heard: now,
+            silence_max: Duration::from_secs(SESSION_IDLE_SECONDS_MAX),
         };
         let effects = if member.is_arbiter() {
             member.accept(secrets, None)
         } else {
-            vec![Effect::Load(Box::new(setup::reading(&spec, seat.party)))]
+            vec![member.load()]
         };
         Ok((member, effects))
+    }
+
+    fn load(&self) -> Effect {
+        Effect::Load(Box::new(setup::reading(
+            &self.spec,
+            self.letters.seat.party,
+        )))
     }
 
     fn is_arbiter(&self) -> bool {
@@ -130,12 +144,19 @@ impl Member {
                 }
                 Ok(Received::Repeat) => {
                     self.heard = now;
+                    if std::mem::take(&mut self.unread) {
+                        return vec![self.load()];
+                    }
                     self.repeat()
                 }
                 Ok(Received::Nothing) => Vec::new(),
                 Err(reason) => self.refuse(secrets, &reason),
             },
             Input::Loaded(Ok(rows)) => self.loaded(secrets, rows),
+            Input::Loaded(Err(reason)) if reason.code.retryable() => {
+                self.unread = true;
+                Vec::new()
+            }
             Input::Loaded(Err(reason)) => self.refuse(secrets, &reason),
             // A peer's process died; the guest notices too, and it decides.
             Input::Returned { .. } | Input::Key(_) | Input::Granted(_) => Vec::new(),
@@ -225,6 +246,8 @@ impl Member {
             (Protection::SecAgg | Protection::None, None) => None,
             _ => return Err(fault("there is a Paillier modulus too many or too few")),
         };
+        // The guest is silent while it computes, and waits as long for others.
+        self.silence_max = self.silence_max.max(begin.silence_max.saturating_mul(2));
         self.addresses = setup::addresses(&begin.joins);
         self.participant = Some(match (key, begin.tag_key, self.rows.take()) {
             (Some(key), None, None) => {
@@ -236,7 +259,10 @@ impl Member {
                 let fence = &self.letters.fence;
                 let (joins, mask) = (&begin.joins, &self.mask);
                 let agreement = setup::agree(seat, fence, joins, mask, key.as_ref(), tag_key)?;
-                let contributor = Contributor::new(agreement, protector(&self.spec, key));
+                let protector = protector(&self.spec, key);
+                let protector =
+                    protector.ok_or_else(|| fault("the keys are not the protection's"))?;
+                let contributor = Contributor::new(agreement, protector);
                 let answer = federated::answer(&self.spec, rows.table);
                 Box::new(round::Host::new(self.guest.party, contributor, answer))
             }
@@ -314,7 +340,7 @@ impl Member {
 
     pub(super) fn tick(&self, now: Duration) -> Vec<Effect> {
         let silent = now.saturating_sub(self.heard);
-        if silent > Duration::from_secs(SESSION_IDLE_SECONDS_MAX) {
+        if silent > self.silence_max {
             return vec![Effect::Close];
         }
         Vec::new()
@@ -331,16 +357,19 @@ impl Member {
     }
 }
 
-/// A data party's protector for a job.
-pub(super) fn protector(spec: &TrainSpec, key: Option<PublicKey>) -> Protector {
+/// A data party's protector for a job; `None` when there is a key too many or too few.
+pub(super) fn protector(spec: &TrainSpec, key: Option<PublicKey>) -> Option<Protector> {
     match (spec.protection, key) {
         (Protection::Paillier { .. }, Some(key)) => {
             let each = key.ciphertexts_for(spec.attributes.len() + 5);
             let all = each as u64 * u64::from(spec.hyperparameters.iterations_max);
             let encryptor = Box::new(Encryptor::new(key.clone(), all, 2 * each));
-            Protector::Paillier { key, encryptor }
+            Some(Protector::Paillier { key, encryptor })
         }
-        (Protection::None, _) => Protector::None,
-        (Protection::SecAgg | Protection::Paillier { .. }, _) => Protector::SecAgg,
+        (Protection::SecAgg, None) => Some(Protector::SecAgg),
+        (Protection::None, None) => Some(Protector::None),
+        (Protection::Paillier { .. }, None) | (Protection::SecAgg | Protection::None, Some(_)) => {
+            None
+        }
     }
 }

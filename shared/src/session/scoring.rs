@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::repeat::Repeat;
 use super::{Effect, Reading, Rows, Seat, Standing, because, open_model};
 use crate::job::{InferSpec, Phase, Reason, ReasonCode};
-use crate::limits::SCORED_ROWS_MAX;
+use crate::limits::{OUTCOME_BYTES_MAX, SCORED_ROWS_MAX};
 use crate::local::logistic_regression;
-use crate::message::{EventBody, Grant, Outcome, Progress, Score};
+use crate::message::{self, EventBody, Grant, Outcome, Progress, Score};
 use crate::model::Model;
 use crate::table::Needed;
 
@@ -33,10 +33,11 @@ impl Scoring {
     ) -> Result<(Scoring, Vec<Effect>), Reason> {
         let me = seat.party;
         let sealed = grant.model.as_deref().unwrap_or_default();
-        let model = open_model(&seat.identity, &seat.directory, me, sealed).map_err(|_| {
-            let text = format!("party {me} has no model {} that it can open", spec.model.0);
-            because(ReasonCode::ModelMissing, me, text)
-        })?;
+        let model = open_model(&seat.identity, &seat.directory, me, spec.trained_by, sealed)
+            .map_err(|_| {
+                let text = format!("party {me} has no model {} that it can open", spec.model.0);
+                because(ReasonCode::ModelMissing, me, text)
+            })?;
         if spec.party != me {
             let text = "the request is for another party";
             return Err(because(ReasonCode::RequestRefused, me, text));
@@ -79,6 +80,12 @@ impl Scoring {
                     privacy: None,
                 };
                 let outcome = Outcome::Scores(self.scores(&rows));
+                if message::encode(&outcome).len() > OUTCOME_BYTES_MAX {
+                    let text =
+                        "the scores are longer than one message; ask for fewer rows at a time";
+                    let reason = because(ReasonCode::TooManyRows, me, text);
+                    return self.say(EventBody::Failed { reason });
+                }
                 let mut effects = vec![Effect::Report(started)];
                 effects.extend(self.say(EventBody::Finished {
                     progress: progress(),

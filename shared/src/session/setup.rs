@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
 use super::{Directory, Reading, Seat, because};
 use crate::federated::secure_sum::Agreement;
 use crate::id::PartyId;
 use crate::job::{Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
+use crate::limits::{PARTIES_MAX, PARTIES_MIN};
 use crate::mask::{self, MaskPublic, MaskSecret, PairSecrets, Setup, SetupParty, TagKey};
-use crate::message;
+use crate::message::{self, queue};
 use crate::paillier::PublicKey;
 use crate::seal::SealPublic;
 use crate::table::{Dropped, Needed};
@@ -59,7 +61,10 @@ impl Join {
         spec_hash: &[u8; 32],
     ) -> bool {
         let signature = self.signature.as_slice().try_into();
-        self.spec_hash == *spec_hash
+        // A party's own session queues only: not a queue that others read.
+        let own_queue = self.address.starts_with(&queue::sessions_of(self.party));
+        own_queue
+            && self.spec_hash == *spec_hash
             && directory.get(&self.party).is_some_and(|public| {
                 signature.is_ok_and(|signature| public.attested(&self.statement(fence), signature))
             })
@@ -115,6 +120,14 @@ pub(super) struct Begin {
     pub(super) modulus: Option<Vec<u8>>,
     /// The key of tags and contexts; the arbiter gets none.
     pub(super) tag_key: Option<[u8; 32]>,
+    /// How long the guest waits for the slowest round.
+    pub(super) silence_max: Duration,
+}
+
+impl Drop for Begin {
+    fn drop(&mut self) {
+        self.tag_key.zeroize();
+    }
 }
 
 /// SHA-256 of a specification's bytes.
@@ -131,6 +144,11 @@ pub(super) fn vet(seat: &Seat, guest: PartyId, spec: &[u8]) -> Result<TrainSpec,
         return refused("the request is none that this version reads");
     };
     let parties = spec.parties.ascending();
+    if parties.contains(&PartyId::ARBITER) || !(2..=PARTIES_MAX).contains(&parties.len()) {
+        return refused(
+            "the request names too few or too many data parties, or the arbiter as one",
+        );
+    }
     if spec.parties.guest != guest || spec.parties.role(me).is_none() {
         return refused("the request gives this party no part");
     }
@@ -148,7 +166,7 @@ pub(super) fn vet(seat: &Seat, guest: PartyId, spec: &[u8]) -> Result<TrainSpec,
             let text = format!("party {me} does not allow unencrypted contributions");
             return Err(because(ReasonCode::UnencryptedNotAllowed, me, text));
         }
-        if parties.len() < crate::limits::PARTIES_MIN && !seat.permits.two_party {
+        if parties.len() < PARTIES_MIN && !seat.permits.two_party {
             let text = format!("party {me} does not train with only one other data party");
             return Err(because(ReasonCode::TwoPartyNotAllowed, me, text));
         }

@@ -27,7 +27,7 @@ fn federation(seed: u64) -> Federation {
         hosts,
         protection,
         hyperparameters(optimizer),
-        rows(1, 60, 2),
+        rows(1, 240, 2),
     )
 }
 

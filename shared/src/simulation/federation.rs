@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
 use crate::id::{Attempt, JobId, PartyId, SessionId};
-use crate::job::{Cohort, Fence, Protection, Spec, TrainSpec};
+use crate::job::{Cohort, Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
 use crate::local::logistic_regression;
 use crate::message::queue;
 use crate::model::Model;
@@ -36,6 +36,8 @@ pub(super) struct Federation {
     directory: Arc<Directory>,
     /// Parties whose rows changed.
     edited: BTreeSet<PartyId>,
+    /// Parties whose source cannot be read.
+    locked: BTreeSet<PartyId>,
 }
 
 /// Everything that shapes a model but the data.
@@ -46,7 +48,7 @@ pub(super) fn hyperparameters(optimizer: Optimizer) -> Hyperparameters {
         convergence: Convergence::Diff,
         tolerance: 1e-9,
         iterations_max: 3,
-        batch_rows: Some(20),
+        batch_rows: Some(80),
         learning_rate: 0.2,
         decay: 1.0,
         decay_sqrt: true,
@@ -154,7 +156,31 @@ impl Federation {
             identities,
             directory: Arc::new(directory),
             edited: BTreeSet::new(),
+            locked: BTreeSet::new(),
         }
+    }
+
+    /// Makes a party's source unreadable.
+    pub(super) fn lock_up(&mut self, party: PartyId) {
+        self.locked.insert(party);
+    }
+
+    /// Makes it readable again.
+    pub(super) fn unlock(&mut self, party: PartyId) {
+        self.locked.remove(&party);
+    }
+
+    /// What reading a party's source comes to.
+    pub(super) fn read(&self, party: PartyId) -> Result<Box<Rows>, Reason> {
+        if self.locked.contains(&party) {
+            let (code, text) = (ReasonCode::SourceUnavailable, String::new());
+            return Err(Reason {
+                code,
+                text,
+                party: Some(party),
+            });
+        }
+        Ok(Box::new(self.rows(party)))
     }
 
     /// Changes a party's rows.
@@ -229,6 +255,13 @@ impl Federation {
 
     /// The model as a party opens it.
     pub(super) fn open(&self, party: PartyId, sealed: &[u8]) -> Model {
-        open_model(&self.identities[&party], &self.directory, party, sealed).unwrap()
+        open_model(
+            &self.identities[&party],
+            &self.directory,
+            party,
+            self.job,
+            sealed,
+        )
+        .unwrap()
     }
 }

@@ -5,13 +5,14 @@ use super::world::{Faults, Wire, World};
 use crate::hyperparameters::Optimizer;
 use crate::id::PartyId;
 use crate::job::{JobStatus, Protection, ReasonCode};
+use crate::message::EventBody;
 
 const HOST: PartyId = PartyId(4);
 const GUEST: PartyId = PartyId(3);
 
 fn world(protection: Protection) -> World {
     let parameters = hyperparameters(Optimizer::Adam);
-    let federation = Federation::new(5, 2, protection, parameters, rows(2, 60, 2));
+    let federation = Federation::new(5, 2, protection, parameters, rows(2, 180, 2));
     World::new(11, federation, Faults::default())
 }
 
@@ -150,4 +151,67 @@ fn a_checkpoint_that_does_not_open_changes_no_bit() {
     world.spoil_checkpoint();
     world.crash(world.process_of(GUEST));
     finish_with_the_pooled_bits(world);
+}
+
+#[test]
+fn a_source_that_cannot_be_read_for_a_while_burns_no_attempt() {
+    for party in [HOST, GUEST] {
+        let mut world = world(Protection::SecAgg);
+        world.federation.lock_up(party);
+        let since = world.now;
+        let minutes = std::time::Duration::from_secs(300);
+        world
+            .run_until(|world| world.now > since + minutes)
+            .unwrap();
+        assert_eq!(
+            world.row.report.waiting.clone().map(|w| w.parties),
+            Some(vec![party]),
+            "{party} {:?}",
+            world.row
+        );
+        world.federation.unlock(party);
+        let world = finish_with_the_pooled_bits(world);
+        assert_eq!(world.row.attempt.0, 1);
+    }
+}
+
+#[test]
+fn a_lost_word_of_everybodys_rows_hides_no_change() {
+    let mut world = world(Protection::SecAgg);
+    let started = |wire: &Wire| {
+        matches!(
+            wire,
+            Wire::Event {
+                event: EventBody::Started { .. },
+                ..
+            }
+        )
+    };
+    world
+        .run_until(|world| world.wires.iter().any(started))
+        .unwrap();
+    world.wires.retain(|wire| !started(wire));
+    world.run_until(|world| world.round().0 >= 2).unwrap();
+    world.federation.edit(HOST);
+    world.crash(world.process_of(HOST));
+    world.run().unwrap();
+    assert_eq!(world.row.status, JobStatus::Failed);
+    assert_eq!(world.reason().unwrap().code, ReasonCode::DataChanged);
+}
+
+#[test]
+fn the_arbiter_is_no_data_party() {
+    let mut world = world(Protection::SecAgg);
+    // Two hospitals and the arbiter are two hospitals: each would learn the other's part.
+    world.federation.spec.parties.hosts = vec![HOST, PartyId::ARBITER];
+    let cohort = world.federation.spec.cohorts[&HOST].clone();
+    world.federation.spec.cohorts.remove(&PartyId(2));
+    world
+        .federation
+        .spec
+        .cohorts
+        .insert(PartyId::ARBITER, cohort);
+    world.run().unwrap();
+    assert_eq!(world.row.status, JobStatus::Failed);
+    assert_eq!(world.reason().unwrap().code, ReasonCode::RequestRefused);
 }

@@ -173,7 +173,7 @@ fn every_optimiser_protection_and_split_gives_the_pooled_bits_after_every_round(
             for hosts in 2..=5 {
                 seed += 1;
                 let mut parameters = hyperparameters(optimizer);
-                parameters.batch_rows = [None, Some(20), Some(45)][seed as usize % 3];
+                parameters.batch_rows = [None, Some(100), Some(150)][seed as usize % 3];
                 parameters.standardize = seed % 4 != 0;
                 parameters.penalty = [
                     Penalty::L1 { alpha: 0.02 },
@@ -181,7 +181,7 @@ fn every_optimiser_protection_and_split_gives_the_pooled_bits_after_every_round(
                     Penalty::None,
                 ][seed as usize / 2 % 3];
                 let federation =
-                    Federation::new(seed, hosts, protection, parameters, rows(3, 90, 3));
+                    Federation::new(seed, hosts, protection, parameters, rows(3, 300, 3));
                 equals_pooled(seed, &federation);
             }
         }
@@ -205,7 +205,7 @@ fn every_start_gives_the_pooled_bits() {
                 ..hyperparameters(Optimizer::Sgd)
             };
             let federation =
-                Federation::new(seed, 2, Protection::SecAgg, parameters, rows(4, 60, 2));
+                Federation::new(seed, 2, Protection::SecAgg, parameters, rows(4, 180, 2));
             equals_pooled(seed, &federation);
         }
     }
@@ -215,7 +215,8 @@ fn every_start_gives_the_pooled_bits() {
 fn the_number_of_threads_changes_no_bit() {
     // Large enough that sums are split over threads.
     let pooled = rows(5, 6_000, 12);
-    let parameters = hyperparameters(Optimizer::Sgd);
+    let mut parameters = hyperparameters(Optimizer::Sgd);
+    parameters.batch_rows = Some(2_000);
     let federation = Federation::new(6, 2, Protection::SecAgg, parameters, pooled);
     for threads in 1..=8 {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -230,7 +231,7 @@ fn the_number_of_threads_changes_no_bit() {
 fn the_same_request_sent_twice_gives_the_same_bits() {
     let federation = |seed| {
         let parameters = hyperparameters(Optimizer::Rmsprop);
-        Federation::new(seed, 3, Protection::SecAgg, parameters, rows(7, 80, 3))
+        Federation::new(seed, 3, Protection::SecAgg, parameters, rows(7, 280, 3))
     };
     let (first, second) = (federation(1), federation(2));
     let (one, two) = (

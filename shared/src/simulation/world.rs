@@ -440,12 +440,12 @@ impl World {
                     });
                 }
                 Effect::Load(_) => {
-                    let rows = self.federation.rows(party);
-                    self.tell(index, key, Input::Loaded(Ok(Box::new(rows))));
+                    let rows = self.federation.read(party);
+                    self.tell(index, key, Input::Loaded(rows));
                 }
                 Effect::MakeKey(_) => {
                     let key_made = Box::new(self.federation.key());
-                    self.tell(index, key, Input::Key(key_made));
+                    self.tell(index, key, Input::Key(Ok(key_made)));
                 }
                 Effect::Close => {
                     self.processes[index].sessions.remove(&key);

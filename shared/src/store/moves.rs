@@ -145,7 +145,9 @@ impl Row {
     /// [`Applied::Counted`] when the checkpoint is newer than the one before, and only then it is
     /// to be kept.
     pub(crate) fn checkpoint(&mut self, fence: &Fence, progress: Progress) -> Applied {
-        if !self.held_by(fence) || self.checkpoint_round >= Some(progress.round) {
+        // Of which rows it is must be known first: else changed rows would go unnoticed.
+        let unfounded = self.digests.is_empty();
+        if !self.held_by(fence) || unfounded || self.checkpoint_round >= Some(progress.round) {
             return Applied::Stale;
         }
         self.checkpoint_round = Some(progress.round);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::draw::Draw;
 use crate::fixed_point;
 use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
-use crate::limits::FRACTION_BITS;
+use crate::limits::{FRACTION_BITS, WEIGHT_BITS_MAX};
 
 /// Why training stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,9 +183,9 @@ impl Descent {
         }
     }
 
-    /// Whether every number is finite and within the range that a host accepts (2^40).
+    /// Whether every number is finite and within the range that hosts answer for.
     pub fn is_sound(&self) -> bool {
-        const WEIGHT_MAX: f64 = (1_u64 << 40) as f64;
+        const WEIGHT_MAX: f64 = (1_u64 << WEIGHT_BITS_MAX) as f64;
         self.weights.iter().all(|w| w.abs() <= WEIGHT_MAX)
             && self.losses.last().is_none_or(|loss| loss.is_finite())
     }

@@ -10,8 +10,8 @@ use super::{Agreed, Guest, Stage, checkpoint_context};
 use crate::federated::secure_sum::{Contributor, Opener};
 use crate::federated::{self, round};
 use crate::id::PartyId;
-use crate::job::{Privacy, Protection, Reason};
-use crate::limits::REPEAT_SECONDS_MAX;
+use crate::job::{Privacy, Protection, Reason, ReasonCode};
+use crate::limits::OFFER_REPEAT_SECONDS_MAX;
 use crate::mask::{MaskSecret, TagKey};
 use crate::message::{EventBody, Grant, Progress, queue};
 use crate::seal::{self, SealPublic};
@@ -19,7 +19,7 @@ use crate::session::correspondence::{Correspondence, Kind};
 use crate::session::member::protector;
 use crate::session::repeat::Repeat;
 use crate::session::setup::{self, Accept, Begin, Counted, Join, Offer};
-use crate::session::{Effect, Rows, Seat, reason};
+use crate::session::{Effect, Rows, Seat, because, reason};
 
 impl Guest {
     /// Sits down with a grant: reads rows, makes a key, invites.
@@ -33,7 +33,8 @@ impl Guest {
         grant: Grant,
     ) -> Result<(Guest, Vec<Effect>), Reason> {
         let spec = Arc::new(setup::vet(seat, seat.party, &grant.spec)?);
-        let letters = Correspondence::new(secrets, seat.clone(), grant.fence);
+        let mut letters = Correspondence::new(secrets, seat.clone(), grant.fence);
+        letters.writers = setup::everybody(&spec);
         let mask = MaskSecret::generate(secrets);
         let spec_hash = setup::hash(&grant.spec);
         let own = Join::sign(
@@ -57,6 +58,7 @@ impl Guest {
             digests: grant.digests,
             checkpoint,
             rows: None,
+            unread: false,
             key: None,
             agreed: None,
             accepts: BTreeMap::new(),
@@ -65,23 +67,28 @@ impl Guest {
             addresses: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             unready: Vec::new(),
-            repeat: Repeat::from(now),
+            repeat: Repeat::of_offers(now),
             progress: Progress::default(),
             moved: now,
+            worked: false,
+            started: None,
             saved: None,
             durations: Vec::new(),
             round_began: now,
         };
-        let mut effects = guest.invite(secrets);
+        let mut effects = guest.invite(secrets, &spec.parties.hosts);
         if let Protection::Paillier { key_bits } = spec.protection {
             effects.push(Effect::MakeKey(key_bits));
         }
-        effects.push(Effect::Load(Box::new(setup::reading(&spec, seat.party))));
+        effects.push(guest.load());
         Ok((guest, effects))
     }
 
-    fn invite(&mut self, secrets: &mut dyn CryptoRng) -> Vec<Effect> {
-        for party in self.others() {
+    /// Offers seats; the offers are repeated until everybody has joined, so that nobody who did
+    /// falls asleep.
+    fn invite(&mut self, secrets: &mut dyn CryptoRng, parties: &[PartyId]) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for &party in parties {
             let offer = Offer {
                 spec: self.spec_bytes.clone(),
                 guest: self.own.clone(),
@@ -92,22 +99,21 @@ impl Guest {
                 PartyId::ARBITER => queue::ARBITER.to_owned(),
                 party => queue::host(party),
             };
-            let expires = Duration::from_secs(REPEAT_SECONDS_MAX);
-            if let Ok(envelope) = self
+            let expires = Duration::from_secs(OFFER_REPEAT_SECONDS_MAX);
+            let letter = self
                 .letters
-                .write(secrets, Kind::Offer, party, &key, &offer)
-            {
-                self.unanswered.insert(
-                    party,
-                    Effect::Invite {
-                        queue,
-                        envelope,
-                        expires,
-                    },
-                );
+                .write(secrets, Kind::Offer, party, &key, &offer);
+            if let Ok(envelope) = letter {
+                let invite = Effect::Invite {
+                    queue,
+                    envelope,
+                    expires,
+                };
+                effects.push(invite.clone());
+                self.unanswered.insert(party, invite);
             }
         }
-        self.repeat_unanswered()
+        effects
     }
 
     /// Once everybody has joined: says so to the platform, and sends everybody all keys.
@@ -116,13 +122,27 @@ impl Guest {
         secrets: &mut dyn CryptoRng,
         now: Duration,
     ) -> Vec<Effect> {
-        let others = self.others();
-        let complete = matches!(self.stage, Stage::Joining)
-            && others.iter().all(|party| self.accepts.contains_key(party))
-            && (self.key.is_some() || !setup::has_arbiter(&self.spec));
-        let Some(rows) = self.rows.take_if(|_| complete) else {
+        let joined = |party: &PartyId| self.accepts.contains_key(party);
+        let keyed = self.key.is_some() || !setup::has_arbiter(&self.spec);
+        let ready = matches!(self.stage, Stage::Joining)
+            && self.spec.parties.hosts.iter().all(joined)
+            && self.rows.is_some()
+            && keyed;
+        if !ready {
+            return Vec::new();
+        }
+        // Asked last, so that jobs that wait for a hospital take none of its seats.
+        if setup::has_arbiter(&self.spec) && !joined(&PartyId::ARBITER) {
+            if self.unanswered.contains_key(&PartyId::ARBITER) {
+                return Vec::new();
+            }
+            self.repeat = Repeat::of_offers(now);
+            return self.invite(secrets, &[PartyId::ARBITER]);
+        }
+        let Some(rows) = self.rows.take() else {
             return Vec::new();
         };
+        let others = self.others();
         let started = self.started(&rows);
         let mut joins: Vec<Join> = self
             .accepts
@@ -134,6 +154,7 @@ impl Guest {
         self.addresses = setup::addresses(&joins);
         let tag_key = TagKey::generate(secrets);
         let modulus = self.key.as_ref().map(|key| key.public_key().to_bytes());
+        let silence_max = self.silence_max();
         self.unanswered.clear();
         for party in &others {
             let shared = (*party != PartyId::ARBITER).then_some(*tag_key.as_bytes());
@@ -141,6 +162,7 @@ impl Guest {
                 joins: joins.clone(),
                 modulus: modulus.clone(),
                 tag_key: shared,
+                silence_max,
             };
             let (queue, key) = &self.addresses[party];
             if let Ok(envelope) = self
@@ -156,6 +178,7 @@ impl Guest {
         self.stage = Stage::Beginning;
         self.moved = now;
         self.repeat = Repeat::from(now);
+        self.started = Some(started.clone());
         let mut effects = vec![Effect::Report(started)];
         effects.extend(self.repeat_unanswered());
         self.agreed = Some(Agreed {
@@ -178,11 +201,17 @@ impl Guest {
         let key = self.key.take();
         let public = key.as_ref().map(|key| key.public_key().clone());
         let agreement = setup::agree(seat, fence, &joins, &self.mask, public.as_ref(), tag_key)?;
-        let contributor = Contributor::new(agreement, protector(&self.spec, public));
+        let protector = protector(&self.spec, public).ok_or_else(|| {
+            let text = "the keys are not the protection's";
+            because(ReasonCode::Internal, seat.party, text)
+        })?;
+        let contributor = Contributor::new(agreement, protector);
         let opener = Opener::new(self.spec.parties.hosts.len() + 1, key.map(|key| *key));
+        // One of another version is as good as none: the same bits come out.
         let saved = self.checkpoint.take();
-        let guide = federated::guide(&self.spec, saved.as_ref().map(|bytes| bytes.as_slice()));
-        let guide = guide.map_err(fault)?;
+        let guide = federated::guide(&self.spec, saved.as_ref().map(|bytes| bytes.as_slice()))
+            .or_else(|_| federated::guide(&self.spec, None))
+            .map_err(fault)?;
         let answer = federated::answer(&self.spec, rows.table);
         let hosts = self.spec.parties.hosts.clone();
         Ok(round::Guest::new(

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{Guest, Stage, checkpoint_context};
 use crate::federated::{self, Output, Participant};
 use crate::job::ReasonCode;
-use crate::limits::CHECKPOINT_SECONDS;
+use crate::limits::{CHECKPOINT_SECONDS, OUTCOME_BYTES_MAX};
 use crate::message::{self, EventBody, Outcome, Progress};
 use crate::model::Model;
 use crate::seal::{self, SealPublic};
@@ -97,7 +97,7 @@ impl Guest {
         now: Duration,
         progress: Progress,
         checkpoint: Vec<u8>,
-    ) -> Option<Effect> {
+    ) -> Vec<Effect> {
         let checkpoint = Zeroizing::new(checkpoint);
         self.unanswered.clear();
         self.repeat = Repeat::from(now);
@@ -110,14 +110,16 @@ impl Guest {
         self.progress = self.timed(progress);
         let interval = Duration::from_secs(CHECKPOINT_SECONDS);
         if self.saved.is_some_and(|saved| now < saved + interval) {
-            return None;
+            return Vec::new();
         }
         self.saved = Some(now);
         let context = checkpoint_context(&self.letters, &self.own.spec_hash);
         let identity = &self.letters.seat.identity;
         let blob = seal::seal_checkpoint(secrets, identity, &context, &checkpoint);
         let progress = self.progress.clone();
-        Some(Effect::Report(EventBody::Checkpoint { progress, blob }))
+        let started = self.started.clone().map(Effect::Report);
+        let checkpoint = Effect::Report(EventBody::Checkpoint { progress, blob });
+        started.into_iter().chain([checkpoint]).collect()
     }
 
     fn timed(&self, mut progress: Progress) -> Progress {
@@ -151,6 +153,11 @@ impl Guest {
                     return self.fail(secrets, now, reason);
                 }
             };
+        }
+        if parts.values().map(Vec::len).sum::<usize>() > OUTCOME_BYTES_MAX {
+            let text = "the model, once for each party, is longer than one message";
+            let reason = because(ReasonCode::RequestRefused, self.me(), text);
+            return self.fail(secrets, now, reason);
         }
         let progress = self.progress.clone();
         self.report(
