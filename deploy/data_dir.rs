@@ -74,6 +74,7 @@ impl DataDir {
         let identity = Identity::generate(&mut UnwrapErr(SysRng));
         let folder = self.path.join("keys");
         fs::create_dir_all(&folder)?;
+        fs::set_permissions(&folder, Permissions::from_mode(PRIVATE_FOLDER))?;
         // Whole or not at all, also when the process dies in between.
         let half = path.with_extension("new");
         let mut options = OpenOptions::new();
