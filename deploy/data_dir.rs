@@ -74,6 +74,7 @@ impl DataDir {
         let identity = Identity::generate(&mut UnwrapErr(SysRng));
         let folder = self.path.join("keys");
         fs::create_dir_all(&folder)?;
+        fs::set_permissions(&folder, Permissions::from_mode(PRIVATE_FOLDER))?;
         // Whole or not at all, also when the process dies in between.
         let half = path.with_extension("new");
         let mut options = OpenOptions::new();
@@ -111,8 +112,14 @@ pub fn read_identity(data_dir: &Path, party: PartyId) -> anyhow::Result<Identity
 pub fn read_key_file(path: &Path) -> anyhow::Result<Identity> {
     let shown = path.display();
     let missing = || format!("cannot read the key file {shown}");
-    let mode = fs::metadata(path).with_context(missing)?.permissions().mode();
-    ensure!(mode & OTHERS == 0, "{shown} may be read by others; run: chmod 600 {shown}");
+    let mode = fs::metadata(path)
+        .with_context(missing)?
+        .permissions()
+        .mode();
+    ensure!(
+        mode & OTHERS == 0,
+        "{shown} may be read by others; run: chmod 600 {shown}"
+    );
     let bytes = Zeroizing::new(fs::read(path).with_context(missing)?);
     Identity::from_bytes(&bytes).with_context(|| format!("{shown} is no key file"))
 }
@@ -126,7 +133,9 @@ pub fn make_key_file(path: &Path) -> anyhow::Result<Identity> {
     let identity = Identity::generate(&mut UnwrapErr(SysRng));
     let mut options = OpenOptions::new();
     options.create_new(true).write(true).mode(PRIVATE_FILE);
-    let mut file = options.open(path).with_context(|| format!("cannot make {shown}"))?;
+    let mut file = options
+        .open(path)
+        .with_context(|| format!("cannot make {shown}"))?;
     file.write_all(&*identity.to_bytes())?;
     file.sync_all()?;
     Ok(identity)

@@ -79,6 +79,10 @@ struct Comparison {
 /// When a step fails, or the federation's weights or scores are not those of one site.
 pub async fn run(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
     let began = Instant::now();
+    if let Some(path) = &options.report {
+        // Now, not after the work.
+        std::fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let hospitals = Hospitals::deal()?;
     let folder = tempfile::Builder::new()
         .prefix("concord-demo-")

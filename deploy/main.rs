@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use concord::data_dir;
 use concord::demo;
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
     let run = || -> anyhow::Result<()> {
         let quiet = matches!(arguments.command, Command::Demo { .. });
         let default = if quiet { "warn" } else { "info" };
-        let filter = EnvFilter::try_new(arguments.log.as_deref().unwrap_or(default))?;
+        let filter = filter(arguments.log.as_deref().unwrap_or(default))?;
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
@@ -115,6 +115,20 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is logged: levels, alone or as `module=level`, separated by commas.
+fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let known = |part: &str| LEVELS.contains(&part.rsplit('=').next().unwrap_or(part).trim());
+    // The library takes any other word for the name of a module, and says nothing.
+    if !text.split(',').all(known) {
+        bail!(
+            "--log {text:?}: write one of {}, or MODULE=LEVEL, with commas between",
+            LEVELS.join(", ")
+        );
+    }
+    EnvFilter::try_new(text).with_context(|| format!("--log {text:?}"))
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<()> {

@@ -18,7 +18,14 @@ const DEPTH_MAX: usize = 8;
 /// `Error::Invalid` when the bytes are no UTF-8, no JSON, repeat a field, nest deeper than
 /// `DEPTH_MAX`, or hold a number beyond the doubles.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Error> {
-    let invalid = |problem: String| Error::Invalid(format!("the body is not usable: {problem}"));
+    let invalid = |problem: String| {
+        let hint = if bytes.trim_ascii_start().starts_with(b"{") {
+            ""
+        } else {
+            "; it must be a JSON object (with curl, the content of a file is -d @FILE)"
+        };
+        Error::Invalid(format!("the body is not usable: {problem}{hint}"))
+    };
     let text = std::str::from_utf8(bytes)
         .map_err(|error| invalid(format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
     if text.trim_ascii().is_empty() {

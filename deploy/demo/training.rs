@@ -20,7 +20,7 @@ pub(super) const GUEST: u64 = 3;
 /// The others.
 const HOSTS: [u64; 2] = [4, 2];
 /// Bits of the Paillier key.
-pub(super) const KEY_BITS: u32 = 3072;
+pub(super) const KEY_BITS: u32 = shared::limits::KEY_BITS_DEFAULT;
 
 const POSITIVE: &str = "1";
 const ALPHA: f64 = 0.01;
@@ -50,7 +50,7 @@ pub(super) fn request(attributes: &[String]) -> Value {
             "decay": DECAY,
             "decay_sqrt": true,
             "init_param": { "init_method": "zeros" },
-            "encrypt_param": { "method": "Paillier", "key_length": KEY_BITS },
+            "encrypt_param": { "method": "Paillier" },
             "cv_param": { "need_cv": false },
             "standardize": true,
         },

@@ -201,7 +201,10 @@ impl Consumer {
     pub async fn next(&mut self) -> Option<Delivery> {
         match self {
             Consumer::Local(consumer) => Some(Delivery::Local(consumer.next().await)),
-            Consumer::Rabbitmq(consumer) => consumer.next().await.map(Delivery::Rabbitmq),
+            Consumer::Rabbitmq(consumer) => {
+                let delivery = consumer.next().await?;
+                Some(Delivery::Rabbitmq(Box::new(delivery)))
+            }
         }
     }
 }
@@ -213,7 +216,7 @@ pub enum Delivery {
     /// In this process.
     Local(local::Delivery),
     /// On a broker.
-    Rabbitmq(rabbitmq::Delivery),
+    Rabbitmq(Box<rabbitmq::Delivery>),
 }
 
 impl Delivery {

@@ -375,7 +375,9 @@ impl ReasonCode {
             ReasonCode::ColumnNotNumeric => {
                 "Leave the column out of `attributes`, or store it as numbers."
             }
-            ReasonCode::DataError => "Give each row one `unique_id` and one class.",
+            ReasonCode::DataError => {
+                "Mend the rows that the text tells of: UTF-8, one line for each row, one `unique_id` and one class."
+            }
             ReasonCode::NoRows => "Widen the query, or fill in missing values.",
             ReasonCode::TooManyRows => "Narrow the query.",
             ReasonCode::OneClass => {
@@ -386,7 +388,7 @@ impl ReasonCode {
             }
             ReasonCode::BatchTooSmall => "Raise `batch_size`, or set it to -1.",
             ReasonCode::ValueRange => {
-                "Lower the learning rate, set `standardize`, or scale the columns."
+                "Take out infinite and huge values; in training, lower the learning rate or set `standardize`."
             }
             ReasonCode::SourceUnavailable => "Check the party's source and its file or server.",
             ReasonCode::UnencryptedNotAllowed => {

@@ -88,6 +88,8 @@ pub const SESSIONS_MAX: usize = 256;
 pub const SESSION_LETTERS_MAX: usize = 256;
 /// Characters of a reason that another party gave.
 pub const REASON_CHARACTERS_MAX: usize = 500;
+/// Rows of a party in a training. (Each party's policy will say more.)
+pub const COHORT_ROWS_MIN: usize = 5;
 /// Own rows of a party in a mini-batch in which it has any: fewer would show in the sum. (Each
 /// party's policy will say more.)
 pub const BATCH_OWN_ROWS_MIN: u32 = 5;

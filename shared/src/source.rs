@@ -31,7 +31,9 @@ pub enum Source {
 pub enum ConfigError {
     /// The text does not start with a known kind of source. It may hold a password, so no more
     /// than its scheme is told.
-    #[error("source: {scheme:?} is no kind of source; write csv:FOLDER or sqlite:FILE")]
+    #[error(
+        "source: it starts with {scheme:?}, which is no kind of source; write csv:FOLDER or sqlite:FILE"
+    )]
     Scheme {
         /// What stands before the first colon.
         scheme: String,
@@ -40,6 +42,12 @@ pub enum ConfigError {
     #[error("source: there is no folder {path:?}")]
     Folder {
         /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file is there and no SQLite database.
+    #[error("source: {path:?} is no SQLite database, or cannot be read")]
+    Database {
+        /// The file.
         path: PathBuf,
     },
     /// The SQLite file is missing.

@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 const INDEX: usize = 6;
 /// Digits of a number that make it known.
 const DIGITS_MIN: usize = 6;
+/// Bytes with fewer different values are mostly zeros, which are everywhere.
+const DISTINCT_BYTES_MIN: usize = 4;
 /// Digits that a number is written with at most.
 const DIGITS_MAX: usize = 17;
 
@@ -37,8 +39,8 @@ impl Needles {
     /// Bytes: as they are, as hexadecimal of either case, as base64 at every offset, as a list of
     /// numbers.
     pub(super) fn bytes(&mut self, what: &'static str, bytes: &[u8]) {
-        if bytes.iter().collect::<BTreeSet<_>>().len() < 4 {
-            return; // Mostly zeros: everywhere.
+        if bytes.iter().collect::<BTreeSet<_>>().len() < DISTINCT_BYTES_MIN {
+            return;
         }
         self.add(what, bytes);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -57,6 +59,15 @@ impl Needles {
             self.add(what, standard.as_bytes());
             let for_urls = standard.replace('+', "-").replace('/', "_");
             self.add(what, for_urls.as_bytes());
+        }
+    }
+
+    /// A number as memory holds it, in either order of bytes.
+    pub(super) fn raw_number(&mut self, what: &'static str, number: f64) {
+        let bytes = number.to_le_bytes();
+        if bytes.iter().collect::<BTreeSet<_>>().len() >= DISTINCT_BYTES_MIN {
+            self.add(what, &bytes);
+            self.add(what, &number.to_be_bytes());
         }
     }
 

@@ -363,7 +363,6 @@ fn configure(site: &Site, hospitals: &[Hospital], queue_prefix: &str) {
 }
 
 impl Drop for Deployment {
-    #[expect(clippy::print_stderr, reason = "why a test failed stands in the logs")]
     fn drop(&mut self) {
         for process in &mut self.processes {
             process.end();

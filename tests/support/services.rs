@@ -37,7 +37,10 @@ impl Services {
             .expect("the test's PostgreSQL answers");
         tokio::spawn(connection);
         let create = format!("CREATE DATABASE {name}");
-        client.batch_execute(&create).await.expect("a superuser may");
+        client
+            .batch_execute(&create)
+            .await
+            .expect("a superuser may");
         let (server, _) = postgres.rsplit_once('/').expect("postgres://server/name");
         let database = format!("{server}/{name}");
         Services { broker, database }

@@ -9,6 +9,7 @@ use rand::rngs::SysRng;
 use shared::bus;
 use shared::id::PartyId;
 use shared::job::{Fence, Reason, ReasonCode};
+use shared::limits::COHORT_ROWS_MIN;
 use shared::message::{self, Event, EventBody, ToSession, queue};
 use shared::paillier::PrivateKey;
 use shared::session::{Effect, Input, Reading, Rows, Session};
@@ -212,7 +213,12 @@ impl Driver {
         });
         self.runtime.spawn(async move {
             let rows = match reading.await {
-                Ok(rows) => rows,
+                Ok(rows) => {
+                    if let Err(reason) = &rows {
+                        warn!(%party, code = ?reason.code, "Rows could not be read: {}", reason.text);
+                    }
+                    rows
+                }
                 Err(_) => Err(internal(party, "reading the rows ended early")),
             };
             inbox.put(Input::Loaded(rows.map(Box::new)));
@@ -252,6 +258,7 @@ async fn read(desk: &Desk, source: &Source, reading: Reading) -> Result<Rows, Re
         party: Some(party),
         ..error.into()
     };
+    let training = matches!(reading, Reading::Training { .. });
     let (table, dropped, needed) = match reading {
         Reading::Training {
             cohort,
@@ -268,8 +275,13 @@ async fn read(desk: &Desk, source: &Source, reading: Reading) -> Result<Rows, Re
             (table, dropped, needed)
         }
     };
-    if table.ids.is_empty() {
-        let text = format!("the query of party {party} selects no row without missing values");
+    // One answer for none and for few: how many they are tells something of single rows.
+    let few = training && table.ids.len() < COHORT_ROWS_MIN;
+    if few || table.ids.is_empty() {
+        let at_least = if training { COHORT_ROWS_MIN } else { 1 };
+        let text = format!(
+            "the query of party {party} selects fewer than {at_least} rows without missing values"
+        );
         return Err(Reason {
             code: ReasonCode::NoRows,
             text,

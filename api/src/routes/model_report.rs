@@ -19,6 +19,12 @@ pub(super) async fn handle(
     Ok(Data(of(&job, (state.now)())))
 }
 
+/// Why the job failed, or why it waits for another attempt; nothing once an attempt is under way.
+fn told_reason(job: &Job) -> Option<&Reason> {
+    let tells = matches!(job.status, JobStatus::Pending | JobStatus::Failed);
+    job.report.reason.as_ref().filter(|_| tells)
+}
+
 /// The report of a job; `now` in Unix milliseconds.
 fn of(job: &Job, now: i64) -> Value {
     let report = &job.report;
@@ -43,7 +49,7 @@ fn of(job: &Job, now: i64) -> Value {
         "phase": phase(report.phase),
         "privacy": report.privacy.as_ref().map(privacy),
         "progress": wording::progress(job.status, report),
-        "reason": report.reason.as_ref().map(reason),
+        "reason": told_reason(job).map(reason),
         "round": report.round,
         "round_milliseconds": report.round_milliseconds,
         "seconds_left": seconds_left(job.status, report),

@@ -51,6 +51,7 @@ suite! {
 }
 
 /// What a test needs to know of the servers it runs beside.
+#[expect(clippy::disallowed_methods, reason = "a test's server is no argument")]
 pub(super) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!(

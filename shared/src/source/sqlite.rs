@@ -6,6 +6,7 @@
 //! defensive, an authorizer allows nothing but reading columns, and a progress handler ends what
 //! takes too long: the file may hold views that do more.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -27,21 +28,31 @@ pub struct File {
 const STEPS_PER_LOOK: i32 = 10_000;
 /// Milliseconds to wait for a writer's lock.
 const LOCK_WAIT_MILLISECONDS: u64 = 2_000;
+/// How every database begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
 /// SQLite keeps names with this start for itself.
 const INTERNAL_PREFIX: &str = "sqlite_";
 
 impl File {
-    /// Finds the file; whether it is a database shows when it is read.
+    /// Finds the file, and looks whether it is a database.
     ///
     /// # Errors
-    /// [`ConfigError::File`] when there is none.
+    /// [`ConfigError::File`] when there is none, [`ConfigError::Database`] when it is something else.
     pub fn open(path: &Path) -> Result<File, ConfigError> {
-        match path.canonicalize() {
-            Ok(path) if path.is_file() => Ok(File { path }),
-            _ => Err(ConfigError::File {
+        let found = path.canonicalize().ok().filter(|path| path.is_file());
+        let found = found.ok_or_else(|| ConfigError::File {
+            path: path.to_owned(),
+        })?;
+        let mut start = Vec::new();
+        let read = std::fs::File::open(&found)
+            .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+        // An empty file is an empty database.
+        if read.is_err() || !(start.is_empty() || start == MAGIC) {
+            return Err(ConfigError::Database {
                 path: path.to_owned(),
-            }),
+            });
         }
+        Ok(File { path: found })
     }
 
     pub(super) fn read(

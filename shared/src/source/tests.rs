@@ -539,7 +539,12 @@ fn sqlite_values_that_are_no_exact_number_name_their_column() {
 fn what_is_no_database_cannot_be_read() {
     let home = TempDir::new().unwrap();
     fs::write(home.path().join("d.db"), "x".repeat(4096)).unwrap();
+    let refused = Source::parse("sqlite:d.db", home.path());
+    assert!(matches!(refused, Err(ConfigError::Database { .. })));
+    // It may become one, or stop being one, later.
+    fs::write(home.path().join("d.db"), "").unwrap();
     let source = Source::parse("sqlite:d.db", home.path()).unwrap();
+    fs::write(home.path().join("d.db"), "x".repeat(4096)).unwrap();
     let error = read(&source, "select * from t").err().unwrap();
     assert_eq!(error.code(), ReasonCode::SourceUnavailable);
     fs::remove_file(home.path().join("d.db")).unwrap();

@@ -199,7 +199,7 @@ impl Store {
         })
     }
 
-    /// Sets the names of parties; parties that are not among them stay.
+    /// Sets who may be named in new jobs, with their names; whoever is not among them no longer may.
     ///
     /// # Errors
     /// An outage; a party id beyond the database's numbers.
@@ -210,6 +210,10 @@ impl Store {
             rows.push((id, row::text(&name)));
         }
         write!(self, async |connection, _now| {
+            let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
+            diesel::delete(parties::table.filter(parties::id.ne_all(ids)))
+                .execute(connection)
+                .await?;
             for (id, name) in &rows {
                 diesel::insert_into(parties::table)
                     .values((parties::id.eq(id), parties::name.eq(name)))
