@@ -6,6 +6,7 @@
 
 mod bad_data;
 mod distributed;
+mod faults;
 mod parity;
 mod privacy;
 mod seed;

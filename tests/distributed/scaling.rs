@@ -1,9 +1,8 @@
 //! More workers of a hospital share its jobs.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
-use super::{hospitals, note, training};
+use crate::faults::{hospitals, training};
 use crate::support::{Deployment, Role};
 
 const JOBS: usize = 60;
@@ -15,7 +14,6 @@ async fn jobs_are_shared_by_as_many_workers_as_there_are() {
     let mut deployment = Deployment::start(&hospitals(&PARTIES)).await;
     for workers in 1..=WORKERS_MAX {
         let before = led(&deployment);
-        let began = Instant::now();
         let client = deployment.api();
         let mut jobs = Vec::new();
         for number in 0..JOBS {
@@ -27,10 +25,6 @@ async fn jobs_are_shared_by_as_many_workers_as_there_are() {
             let report = deployment.finished(job.order).await;
             assert_eq!(report["attempts"], 1, "{report}");
         }
-        note(
-            &format!("{JOBS} jobs, {workers} workers each"),
-            began.elapsed(),
-        );
         let led = led(&deployment);
         let shares: Vec<usize> = led
             .iter()

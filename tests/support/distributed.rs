@@ -178,11 +178,12 @@ impl Deployment {
         self.processes[number].end();
     }
 
-    /// Kills a role's first process and starts another, as an init system would.
-    pub(crate) fn crash(&mut self, role: Role) {
+    /// Kills a role's first process and starts another, as an init system would; ends once that
+    /// works.
+    pub(crate) async fn crash(&mut self, role: Role) {
         let first = self.of(role)[0];
         self.kill(first);
-        self.spawn(role);
+        self.launch(role).await;
     }
 
     /// Sends a role's first process a signal, by name.

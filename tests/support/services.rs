@@ -48,17 +48,15 @@ impl Services {
 
     /// On the servers that all tests share.
     pub(crate) async fn shared() -> Services {
-        Self::new(told("CONCORD_TEST_AMQP"), &told("CONCORD_TEST_POSTGRES")).await
+        Self::beside(None, None).await
     }
 
-    /// With a broker that may be disturbed.
-    pub(crate) async fn beside_broker(broker: &Server) -> Services {
-        Self::new(broker.url(), &told("CONCORD_TEST_POSTGRES")).await
-    }
-
-    /// With a database server that may be disturbed.
-    pub(crate) async fn beside_postgres(postgres: &Server) -> Services {
-        Self::new(told("CONCORD_TEST_AMQP"), &postgres.url()).await
+    /// On servers that may be disturbed, where there are some.
+    pub(crate) async fn beside(broker: Option<&Server>, postgres: Option<&Server>) -> Services {
+        let url =
+            |server: Option<&Server>, shared| server.map_or_else(|| told(shared), Server::url);
+        let broker = url(broker, "CONCORD_TEST_AMQP");
+        Self::new(broker, &url(postgres, "CONCORD_TEST_POSTGRES")).await
     }
 }
 
