@@ -26,12 +26,36 @@ use crate::federation::Federation;
 /// How long open requests may take after the word to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Tasks that stop together.
+#[derive(Default)]
+struct Part {
+    shutdown: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Part {
+    async fn failed(&mut self) -> anyhow::Result<()> {
+        match self.tasks.join_next().await {
+            Some(ended) => ended?,
+            None => Ok(()),
+        }
+    }
+
+    async fn stop(mut self) {
+        self.shutdown.cancel();
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(DRAIN, drained).await;
+    }
+}
+
 /// A running federation.
 pub struct Standalone {
     /// Where HTTP is served.
     pub address: SocketAddr,
-    shutdown: CancellationToken,
-    tasks: JoinSet<anyhow::Result<()>>,
+    /// The workers, who stop first: what they give back still reaches the store.
+    workers: Part,
+    /// Everybody else.
+    platform: Part,
     /// Locked until everything has ended.
     _data_dir: DataDir,
 }
@@ -60,24 +84,20 @@ impl Standalone {
             .with_context(|| format!("cannot listen on {listen}; is another server there?"))?;
         let address = listener.local_addr()?;
 
-        let (bus, submitted, shutdown) = (
-            Bus::local(),
-            Arc::new(Notify::new()),
-            CancellationToken::new(),
-        );
-        let mut tasks = JoinSet::new();
-        for config in workers(&data_dir, parties)? {
-            tasks.spawn(party_worker::run(config, bus.clone(), shutdown.clone()));
+        let (bus, submitted) = (Bus::local(), Arc::new(Notify::new()));
+        let (mut workers, mut platform) = (Part::default(), Part::default());
+        for config in configurations(&data_dir, parties)? {
+            let run = party_worker::run(config, bus.clone(), workers.shutdown.clone());
+            workers.tasks.spawn(run);
         }
-        let (status_bus, wake, stop) = (bus.clone(), Arc::clone(&submitted), shutdown.clone());
         let status = status_aggregator::run(
             store.clone(),
-            status_bus,
+            bus.clone(),
             status_aggregator::Timing::default(),
-            wake,
-            stop,
+            Arc::clone(&submitted),
+            platform.shutdown.clone(),
         );
-        tasks.spawn(async { Ok(status.await?) });
+        platform.tasks.spawn(async { Ok(status.await?) });
         let state = api::State {
             store,
             bus,
@@ -85,16 +105,16 @@ impl Standalone {
             base,
             now,
         };
-        let stop = shutdown.clone();
-        tasks.spawn(async move {
+        let stop = platform.shutdown.clone();
+        platform.tasks.spawn(async move {
             api::serve(listener, api::app(state), api::Limits::default(), stop).await;
             Ok(())
         });
         info!(%address, "Concord listens on {address}");
         Ok(Standalone {
             address,
-            shutdown,
-            tasks,
+            workers,
+            platform,
             _data_dir: data_dir,
         })
     }
@@ -104,22 +124,21 @@ impl Standalone {
     /// # Errors
     /// What ended it.
     pub async fn failed(&mut self) -> anyhow::Result<()> {
-        match self.tasks.join_next().await {
-            Some(ended) => ended?,
-            None => Ok(()),
+        tokio::select! {
+            ended = self.workers.failed() => ended,
+            ended = self.platform.failed() => ended,
         }
     }
 
     /// Stops everything; unfinished jobs go on at the next start.
-    pub async fn stop(mut self) {
-        self.shutdown.cancel();
-        let drained = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(DRAIN, drained).await;
+    pub async fn stop(self) {
+        self.workers.stop().await;
+        self.platform.stop().await;
     }
 }
 
-/// The workers of all parties, the arbiter's included, with their keys.
-fn workers(
+/// What the workers of all parties, the arbiter's included, are given.
+fn configurations(
     data_dir: &DataDir,
     parties: BTreeMap<PartyId, crate::federation::Party>,
 ) -> anyhow::Result<Vec<party_worker::Config>> {

@@ -20,6 +20,7 @@ pub(crate) enum Fault {
     OneOfTwoStatusKilled,
     ArbiterKilled,
     GuestKilled,
+    GuestStopped,
     GuestFrozen,
     HostKilled,
     QueuesDeleted,
@@ -141,6 +142,10 @@ impl Disturbed {
             Fault::StatusKilled => deployment.crash(Role::Status).await,
             Fault::ArbiterKilled => deployment.crash(Role::Arbiter).await,
             Fault::GuestKilled => deployment.crash(Role::Party(3)).await,
+            Fault::GuestStopped => {
+                deployment.stop(Role::Party(3)).await;
+                deployment.launch(Role::Party(3)).await;
+            }
             Fault::HostKilled => deployment.crash(Role::Party(4)).await,
             Fault::OneOfTwoStatusKilled => {
                 deployment.launch(Role::Status).await;

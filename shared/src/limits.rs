@@ -67,6 +67,8 @@ pub const OFFER_REPEAT_SECONDS_MAX: u64 = 16;
 pub const REPEAT_SECONDS_MAX: u64 = 4;
 /// Seconds without progress that a round may last, beside what the parties' work is expected to take.
 pub const ROUND_SILENCE_SECONDS_MAX: u64 = 30;
+/// Seconds that a worker which is told to stop takes to give its jobs back.
+pub const WORKER_STOP_SECONDS_MAX: u64 = 5;
 /// Seconds without any message after which a host or the arbiter leaves a session.
 pub const SESSION_IDLE_SECONDS_MAX: u64 = 60;
 /// Seconds until a party that has not joined is named in the report.

@@ -103,6 +103,8 @@ pub enum Input {
     },
     /// The platform says that the job ended or went on without this session.
     Ended,
+    /// The worker stops.
+    Stop,
 }
 
 /// What a session wants done.
@@ -209,7 +211,9 @@ impl Session {
         match (self, input) {
             (Session::Guest(guest), input) => guest.handle(secrets, now, input),
             (Session::Member(member), input) => member.handle(secrets, now, input),
-            (Session::Claim(_) | Session::Scoring(_), Input::Ended) => vec![Effect::Close],
+            (Session::Claim(_), Input::Stop)
+            | (Session::Claim(_) | Session::Scoring(_), Input::Ended) => vec![Effect::Close],
+            (Session::Scoring(scoring), Input::Stop) => scoring.stop(),
             (Session::Scoring(scoring), Input::Loaded(rows)) => scoring.loaded(rows),
             (this @ Session::Claim(_), Input::Granted(grant)) => {
                 let Session::Claim(claim) = this else {
@@ -251,6 +255,14 @@ impl Session {
             Session::Scoring(scoring) => Some(scoring.standing()),
             Session::Claim(_) | Session::Member(_) => None,
         }
+    }
+}
+
+/// Why an attempt ended whose leader's worker was told to stop.
+fn stopped(party: PartyId) -> EventBody {
+    let text = format!("the worker of party {party} was stopped");
+    EventBody::Failed {
+        reason: because(ReasonCode::SessionLost, party, text),
     }
 }
 

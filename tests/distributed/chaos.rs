@@ -35,6 +35,7 @@ async fn a_training_survives_the_death_of_any_process() {
         Fault::OneOfTwoStatusKilled,
         Fault::ArbiterKilled,
         Fault::GuestKilled,
+        Fault::GuestStopped,
         Fault::HostKilled,
     ])
     .await;

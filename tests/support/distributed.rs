@@ -186,9 +186,26 @@ impl Deployment {
         self.launch(role).await;
     }
 
+    /// Ends a role's first process in order: `SIGTERM`.
+    pub(crate) async fn stop(&mut self, role: Role) {
+        let first = self.of(role)[0];
+        self.processes[first].wanted = false;
+        self.signal_process(first, "TERM");
+        let ended = self
+            .eventually("an end in order", async |all| {
+                all.processes[first].child.try_wait().expect("it is ours")
+            })
+            .await;
+        assert!(ended.success(), "{}", self.log(first));
+    }
+
     /// Sends a role's first process a signal, by name.
     pub(crate) fn signal(&self, role: Role, signal: &str) {
-        let child = &self.processes[self.of(role)[0]].child;
+        self.signal_process(self.of(role)[0], signal);
+    }
+
+    fn signal_process(&self, number: usize, signal: &str) {
+        let child = &self.processes[number].child;
         let sent = Command::new("kill")
             .args([&format!("-{signal}"), &child.id().to_string()])
             .status();

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use shared::bus::Bus;
 use shared::id::{Attempt, JobId};
 use shared::job::Fence;
-use shared::limits::{SESSION_LETTERS_MAX, SESSIONS_MAX};
+use shared::limits::{SESSION_LETTERS_MAX, SESSIONS_MAX, WORKER_STOP_SECONDS_MAX};
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
 use shared::source::Source;
+use tokio::sync::Notify;
 
 /// What all sessions of a worker share, and where each of them is told things.
 pub(crate) struct Desk {
@@ -22,6 +23,8 @@ pub(crate) struct Desk {
     pub(crate) bus: Bus,
     pub(crate) began: Instant,
     sessions: Mutex<HashMap<Fence, Sitting>>,
+    /// Rung when a session leaves.
+    left: Notify,
 }
 
 /// The way to a session's thread.
@@ -75,6 +78,7 @@ impl Desk {
             bus,
             began: Instant::now(),
             sessions: Mutex::new(HashMap::new()),
+            left: Notify::new(),
         }
     }
 
@@ -139,11 +143,24 @@ impl Desk {
     /// Forgets a session that ended.
     pub(crate) fn leave(&self, fence: &Fence) {
         self.sessions().remove(fence);
+        self.left.notify_one();
     }
 
-    /// Forgets all sessions: their threads end at their next look.
-    pub(crate) fn close(&self) {
-        self.sessions().clear();
+    /// Lets all sessions give back what they have, and ends those that take too long at their
+    /// threads' next look.
+    pub(crate) async fn close(&self) {
+        for sitting in self.sessions().values() {
+            sitting.inbox.put(Input::Stop);
+        }
+        let all_left = async {
+            while !self.sessions().is_empty() {
+                self.left.notified().await;
+            }
+        };
+        let limit = Duration::from_secs(WORKER_STOP_SECONDS_MAX);
+        if tokio::time::timeout(limit, all_left).await.is_err() {
+            self.sessions().clear();
+        }
     }
 
     /// What every session's next beat says.

@@ -39,8 +39,8 @@ pub struct Config {
     pub source: Option<Source>,
 }
 
-/// Runs a worker until `shutdown`. Its sessions are in memory: they end with it, and the jobs go on
-/// elsewhere.
+/// Runs a worker until `shutdown`. Its sessions are in memory: they end with it, and the jobs, given
+/// back where there is time, go on elsewhere.
 ///
 /// # Errors
 /// When a queue cannot be declared or is gone.
@@ -90,7 +90,7 @@ pub async fn run(config: Config, bus: Bus, shutdown: CancellationToken) -> anyho
         Some(ended) = tasks.join_next() => ended.context("a worker's task ended")?,
     };
     tasks.shutdown().await;
-    desk.close();
+    desk.close().await;
     outcome
 }
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::correspondence::{Correspondence, Kind, Received};
 use super::repeat::Repeat;
 use super::setup::{self, Accept, Join};
-use super::{Effect, Input, Rows, Standing, because};
+use super::{Effect, Input, Rows, Standing, because, stopped};
 use crate::federated::{Participant, round};
 use crate::id::{PartyId, Round};
 use crate::job::{Reason, ReasonCode, TrainSpec};
@@ -114,7 +114,7 @@ impl Guest {
         // The last word is said: nothing but the platform's answer changes it.
         if let Stage::Reporting(_) = self.stage {
             return match input {
-                Input::Ended => vec![Effect::Close],
+                Input::Ended | Input::Stop => vec![Effect::Close],
                 _ => Vec::new(),
             };
         }
@@ -157,6 +157,12 @@ impl Guest {
             Input::Granted(_) => Vec::new(),
             Input::Ended => {
                 let mut effects = self.leave(secrets);
+                effects.push(Effect::Close);
+                effects
+            }
+            // Said once: should it be lost, the lease ends the attempt.
+            Input::Stop => {
+                let mut effects = self.report(secrets, now, stopped(self.me()));
                 effects.push(Effect::Close);
                 effects
             }

@@ -160,7 +160,8 @@ impl Member {
             Input::Loaded(Err(reason)) => self.refuse(secrets, &reason),
             // A peer's process died; the guest notices too, and it decides.
             Input::Returned { .. } | Input::Key(_) | Input::Granted(_) => Vec::new(),
-            Input::Ended => vec![Effect::Close],
+            // The guest notices: what it sends here comes back.
+            Input::Ended | Input::Stop => vec![Effect::Close],
         }
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::repeat::Repeat;
-use super::{Effect, Reading, Rows, Seat, Standing, because, open_model};
+use super::{Effect, Reading, Rows, Seat, Standing, because, open_model, stopped};
 use crate::job::{InferSpec, Phase, Reason, ReasonCode};
 use crate::limits::{OUTCOME_BYTES_MAX, SCORED_ROWS_MAX};
 use crate::local::logistic_regression;
@@ -118,6 +118,16 @@ impl Scoring {
     fn say(&mut self, event: EventBody) -> Vec<Effect> {
         self.said = Some(event.clone());
         vec![Effect::Report(event)]
+    }
+
+    /// Gives the job back, unless the last word is said.
+    pub(super) fn stop(&self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.said.is_none() {
+            effects.push(Effect::Report(stopped(self.seat.party)));
+        }
+        effects.push(Effect::Close);
+        effects
     }
 
     pub(super) fn tick(&mut self, now: Duration) -> Vec<Effect> {

@@ -65,6 +65,38 @@ fn a_guest_that_dies_goes_on_from_its_checkpoint() {
 }
 
 #[test]
+fn a_guest_that_is_stopped_gives_its_job_back_at_once() {
+    let mut world = world(Protection::SecAgg);
+    world.run_until(|world| world.round().0 >= 2).unwrap();
+    let stopped = world.now;
+    world.stop(world.process_of(GUEST));
+    world.run_until(|world| world.row.attempt.0 == 2).unwrap();
+    let lease = std::time::Duration::from_secs(crate::limits::LEASE_SECONDS);
+    assert!(world.now - stopped < lease / 2);
+    finish_with_the_pooled_bits(world);
+}
+
+#[test]
+fn a_guest_that_is_stopped_after_its_last_word_takes_nothing_back() {
+    let mut world = world(Protection::SecAgg);
+    let finished = |wire: &Wire| {
+        matches!(
+            wire,
+            Wire::Event {
+                event: EventBody::Finished { .. },
+                ..
+            }
+        )
+    };
+    world
+        .run_until(|world| world.wires.iter().any(finished))
+        .unwrap();
+    world.stop(world.process_of(GUEST));
+    let world = finish_with_the_pooled_bits(world);
+    assert_eq!(world.row.attempt.0, 1);
+}
+
+#[test]
 fn a_lost_step_is_sent_again() {
     let mut world = world(Protection::Paillier { key_bits: KEY_BITS });
     world

@@ -157,6 +157,16 @@ impl World {
         self.employ(party);
     }
 
+    /// Tells a process to stop, and starts it again.
+    pub(super) fn stop(&mut self, index: usize) {
+        let sessions: Vec<_> = self.processes[index].sessions.keys().copied().collect();
+        for session in sessions {
+            self.tell(index, session, Input::Stop);
+        }
+        assert!(self.processes[index].sessions.is_empty(), "all have left");
+        self.crash(index);
+    }
+
     pub(super) fn process_of(&self, party: PartyId) -> usize {
         self.processes
             .iter()
