@@ -38,6 +38,20 @@ pub enum QueueKind {
     Beats,
 }
 
+/// What a message says beside its body, all of it in the sender's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Properties {
+    /// What its body is; AMQP's `type`.
+    pub kind: Option<String>,
+    /// The sender's name for it; AMQP's `message_id`.
+    pub id: Option<String>,
+    /// The queue where the sender waits for the answer. In a delivery only a queue that
+    /// [takes answers](crate::message::queue::takes_answers): any other is as good as none.
+    pub reply_to: Option<String>,
+    /// What an answer repeats, so that its reader finds the question; AMQP's `correlation_id`.
+    pub correlation: Option<String>,
+}
+
 /// Why the bus did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -144,7 +158,21 @@ impl Bus {
     /// [`Error::TooLarge`], [`Error::Unroutable`], [`Error::Full`]; the message is not in the queue
     /// then.
     pub async fn publish(&self, queue: &str, body: Vec<u8>) -> Result<(), Error> {
-        self.send(queue, body, None).await
+        let properties = Properties::default();
+        self.send(queue, body, None, &properties).await
+    }
+
+    /// As [`Bus::publish`], for a message that says more than its body does.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`]; [`Error::Refused`] for a property of more than 255 bytes.
+    pub async fn publish_with(
+        &self,
+        queue: &str,
+        body: Vec<u8>,
+        properties: &Properties,
+    ) -> Result<(), Error> {
+        self.send(queue, body, None, properties).await
     }
 
     /// As [`Bus::publish`], for a message that is made again: it vanishes when nobody took it
@@ -158,10 +186,17 @@ impl Bus {
         body: Vec<u8>,
         life: Duration,
     ) -> Result<(), Error> {
-        self.send(queue, body, Some(life)).await
+        let properties = Properties::default();
+        self.send(queue, body, Some(life), &properties).await
     }
 
-    async fn send(&self, queue: &str, body: Vec<u8>, life: Option<Duration>) -> Result<(), Error> {
+    async fn send(
+        &self,
+        queue: &str,
+        body: Vec<u8>,
+        life: Option<Duration>,
+        properties: &Properties,
+    ) -> Result<(), Error> {
         if body.len() > limits::MESSAGE_BYTES_MAX {
             return Err(Error::TooLarge {
                 queue: queue.to_owned(),
@@ -169,8 +204,8 @@ impl Bus {
             });
         }
         match self {
-            Bus::Local(bus) => bus.publish(queue, body, life),
-            Bus::Rabbitmq(bus) => bus.publish(queue, &body, life).await,
+            Bus::Local(bus) => bus.publish(queue, body, life, properties),
+            Bus::Rabbitmq(bus) => bus.publish(queue, &body, life, properties).await,
         }
     }
 
@@ -228,6 +263,14 @@ impl Delivery {
         }
     }
 
+    /// What it says beside its body; of a message in `dead` nothing is left.
+    pub fn properties(&self) -> Properties {
+        match self {
+            Delivery::Local(delivery) => delivery.properties(),
+            Delivery::Rabbitmq(delivery) => delivery.properties(),
+        }
+    }
+
     /// Which delivery of the message this is, from 1.
     pub fn attempts(&self) -> u32 {
         match self {
@@ -252,11 +295,13 @@ impl Delivery {
         }
     }
 
-    /// Nobody can read it: moves it to `dead`. In `dead` itself it is dropped.
-    pub async fn reject(self) {
+    /// Nobody can read it: moves it to `dead`, with the reason, of which at most
+    /// [`limits::REASON_CHARACTERS_MAX`] characters are kept. In `dead` itself it is dropped.
+    pub async fn reject(self, reason: &str) {
+        let reason = reason.chars().take(limits::REASON_CHARACTERS_MAX).collect();
         match self {
-            Delivery::Local(delivery) => delivery.reject(),
-            Delivery::Rabbitmq(delivery) => delivery.reject().await,
+            Delivery::Local(delivery) => delivery.reject(reason),
+            Delivery::Rabbitmq(delivery) => delivery.reject(reason).await,
         }
     }
 }
@@ -271,10 +316,10 @@ pub struct Death {
 }
 
 /// What brings a message to `dead`. Expired messages just vanish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Its reader could not read it.
-    Rejected,
+    /// Its reader could not read it, for the reason it gave.
+    Rejected(String),
     /// It was delivered [`limits::DELIVERIES_MAX`] times and never settled.
     Unsettled,
 }

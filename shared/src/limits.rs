@@ -168,3 +168,16 @@ pub const STORE_MIGRATION_SECONDS_MAX: u64 = 60;
 pub const STORE_TRIES_MAX: u32 = 5;
 /// Characters of a caller's name for its request.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Submissions that one API process holds unanswered.
+pub const SUBMISSION_PREFETCH: usize = 16;
+/// Seconds the API spends on handing an answer to the broker; who misses it asks again.
+pub const ANSWER_SECONDS_MAX: u64 = 1;
+/// Lines of one batch.
+pub const BATCH_LINES_MAX: usize = 100_000;
+/// Lines of a batch that are sent and not answered.
+pub const BATCH_UNANSWERED_MAX: usize = 32;
+/// Seconds before an unanswered line of a batch is sent again; doubles with each.
+pub const BATCH_REPEAT_SECONDS: u64 = 5;
+/// Seconds between two such repeats at most.
+pub const BATCH_REPEAT_SECONDS_MAX: u64 = 60;

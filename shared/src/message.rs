@@ -190,6 +190,18 @@ pub mod queue {
     pub const ARBITER: &str = "arbiter";
     /// What nobody could read.
     pub const DEAD: &str = "dead";
+    /// Jobs to accept, as HTTP takes them.
+    pub const SUBMISSIONS: &str = "submissions";
+    /// What the name of every queue for answers begins with.
+    pub const REPLIES: &str = "replies.";
+    /// What names begin with that the broker itself gave; no other queue's does.
+    pub const GIVEN_BY_BROKER: &str = "amq.";
+
+    /// Whether a stranger may name the queue as the place for an answer. All others are ours, and
+    /// an answer there would be taken for something else.
+    pub fn takes_answers(queue: &str) -> bool {
+        queue.starts_with(REPLIES) || queue.starts_with(GIVEN_BY_BROKER)
+    }
 
     /// Training jobs for a party to claim.
     pub fn guest(party: PartyId) -> String {

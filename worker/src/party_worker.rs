@@ -168,7 +168,7 @@ impl Reader {
 
     async fn reject(&self, delivery: Delivery, what: &str, error: &str) {
         warn!(party = %self.desk.seat.party, error, "Rejected {what}");
-        delivery.reject().await;
+        delivery.reject(error).await;
     }
 
     /// Claims a job, unless a session here is at this attempt already.

@@ -194,8 +194,9 @@ impl Aggregator {
                     wait = (2 * wait).min(limits::RETRY_MILLISECONDS_MAX);
                 }
                 Err(fault) => {
-                    tracing::error!(queue, fault = chain(&fault), "rejected a message");
-                    return delivery.reject().await;
+                    let fault = chain(&fault);
+                    tracing::error!(queue, fault, "rejected a message");
+                    return delivery.reject(&fault).await;
                 }
             }
         }
@@ -317,7 +318,7 @@ impl Aggregator {
     /// Records a message that nobody could read; its body is not kept.
     async fn bury(&self, delivery: &Delivery) -> Result<(), store::Error> {
         let (queue, reason) = match delivery.death() {
-            Some(death) => (death.queue.as_str(), describe(death.cause)),
+            Some(death) => (death.queue.as_str(), describe(&death.cause)),
             None => (queue::DEAD, "sent here directly"),
         };
         let bytes = delivery.body().len();
@@ -336,9 +337,9 @@ impl Aggregator {
     }
 }
 
-fn describe(cause: Cause) -> &'static str {
+fn describe(cause: &Cause) -> &str {
     match cause {
-        Cause::Rejected => "its reader could not read it",
+        Cause::Rejected(reason) => reason,
         Cause::Unsettled => "delivered too often without an answer",
     }
 }

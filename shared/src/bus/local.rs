@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::{Cause, Death, Error, QueueKind};
+use super::{Cause, Death, Error, Properties, QueueKind};
 use crate::limits;
 use crate::message::queue;
 
@@ -32,6 +32,7 @@ struct Queue {
 
 struct Message {
     body: Vec<u8>,
+    properties: Properties,
     attempts: u32,
     expires: Option<Instant>,
     death: Option<Death>,
@@ -135,6 +136,7 @@ impl Bus {
         name: &str,
         body: Vec<u8>,
         life: Option<Duration>,
+        properties: &Properties,
     ) -> Result<(), Error> {
         let mut queues = self.lock();
         let Some(queue) = queues.get_mut(name) else {
@@ -146,6 +148,7 @@ impl Bus {
         };
         let message = Message {
             body,
+            properties: properties.clone(),
             attempts: 0,
             expires: life.map(|life| Instant::now() + life),
             death: None,
@@ -202,20 +205,22 @@ impl Bus {
 
     fn bury(&self, name: &str, message: Message, cause: Cause) {
         let bytes = message.body.len();
+        let death = Death {
+            queue: name.to_owned(),
+            cause,
+        };
         let kept = name != queue::DEAD
             && self.lock().get_mut(queue::DEAD).is_some_and(|dead| {
                 dead.push(Message {
                     body: message.body,
+                    properties: Properties::default(),
                     attempts: 0,
                     expires: None,
-                    death: Some(Death {
-                        queue: name.to_owned(),
-                        cause,
-                    }),
+                    death: Some(death),
                 })
             });
         if !kept {
-            tracing::warn!(queue = name, bytes, ?cause, "dropped a dead message");
+            tracing::warn!(queue = name, bytes, "dropped a dead message");
         }
     }
 }
@@ -296,6 +301,14 @@ impl Delivery {
         &self.message().body
     }
 
+    pub(super) fn properties(&self) -> Properties {
+        let mut properties = self.message().properties.clone();
+        properties
+            .reply_to
+            .take_if(|queue| !queue::takes_answers(queue));
+        properties
+    }
+
     pub(super) fn attempts(&self) -> u32 {
         self.message().attempts
     }
@@ -308,9 +321,9 @@ impl Delivery {
         self.message = None;
     }
 
-    pub(super) fn reject(mut self) {
+    pub(super) fn reject(mut self, reason: String) {
         if let Some(message) = self.message.take() {
-            self.bus.bury(&self.queue, message, Cause::Rejected);
+            self.bus.bury(&self.queue, message, Cause::Rejected(reason));
         }
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lapin::options::BasicPublishOptions;
+use lapin::types::{AMQPValue, ShortString};
 use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Confirmation};
 use tokio::runtime::Handle;
@@ -25,7 +26,7 @@ use uuid::Uuid;
 pub use self::consumer::{Consumer, Delivery};
 use self::link::{Backoff, Broker, Connected, Link};
 use self::topology::Topology;
-use super::{Error, QueueKind};
+use super::{Error, Properties, QueueKind};
 use crate::limits;
 
 /// Where the broker is.
@@ -112,13 +113,12 @@ impl Bus {
         queue: &str,
         body: &[u8],
         life: Option<Duration>,
+        properties: &Properties,
     ) -> Result<(), Error> {
-        let properties = match life {
-            Some(life) => {
-                BasicProperties::default().with_expiration(life.as_millis().to_string().into())
-            }
-            None => BasicProperties::default(),
-        };
+        let mut properties = self.shared.outward(queue, properties)?;
+        if let Some(life) = life {
+            properties = properties.with_expiration(life.as_millis().to_string().into());
+        }
         self.shared.publish(queue, body, properties).await
     }
 
@@ -129,6 +129,47 @@ impl Bus {
 }
 
 impl Shared {
+    /// A message's properties as the broker takes them.
+    fn outward(&self, queue: &str, properties: &Properties) -> Result<BasicProperties, Error> {
+        let Properties {
+            kind,
+            id,
+            reply_to,
+            correlation,
+        } = properties;
+        let too_long = || Error::Refused {
+            queue: queue.to_owned(),
+            answer: "a property has at most 255 bytes".to_owned(),
+        };
+        let short = |text: &String| ShortString::try_new(text.as_str()).map_err(|_| too_long());
+        let mut outward = BasicProperties::default();
+        if let Some(kind) = kind {
+            outward = outward.with_type(short(kind)?);
+        }
+        if let Some(id) = id {
+            outward = outward.with_message_id(short(id)?);
+        }
+        if let Some(reply_to) = reply_to {
+            outward = outward.with_reply_to(self.topology.name(reply_to).ok_or_else(too_long)?);
+        }
+        if let Some(correlation) = correlation {
+            outward = outward.with_correlation_id(short(correlation)?);
+        }
+        Ok(outward)
+    }
+
+    /// What a broker's message says beside its body.
+    fn inward(&self, properties: &BasicProperties) -> Properties {
+        let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
+        let reply_to = properties.reply_to().as_ref();
+        Properties {
+            kind: text(properties.kind()),
+            id: text(properties.message_id()),
+            reply_to: reply_to.and_then(|name| self.topology.answers(name.as_str())),
+            correlation: text(properties.correlation_id()),
+        }
+    }
+
     /// Every queue on disk is a quorum queue, which writes every message; no other need be there.
     async fn publish(
         &self,
@@ -140,9 +181,11 @@ impl Shared {
             return Err(unroutable(queue));
         };
         let id = Uuid::new_v4().to_string();
+        let mut headers = properties.headers().clone().unwrap_or_default();
+        headers.insert(SENDING.into(), AMQPValue::LongString(id.as_str().into()));
         let properties = properties
             .with_delivery_mode(TRANSIENT)
-            .with_message_id(id.as_str().into());
+            .with_headers(headers);
         persist(queue, &self.publishing, |connected| {
             let (name, id, properties) = (name.clone(), &id, properties.clone());
             async move {
@@ -170,10 +213,13 @@ impl Shared {
     }
 }
 
+/// By which a returned message is known, in its headers: its id is the sender's own.
+const SENDING: &str = "concord-sending";
+
 /// Non-persistent, in AMQP's numbers.
 const TRANSIENT: u8 = 1;
 
-/// What a confirmation says about the message `id`.
+/// What a confirmation says about the message sent as `id`.
 fn judge(
     queue: &str,
     id: &str,
@@ -186,8 +232,12 @@ fn judge(
             queue: queue.to_owned(),
         })),
         Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
-            let of = returned.properties.message_id().as_ref();
-            if of.is_none_or(|of| of.as_str() != id) {
+            let headers = returned.properties.headers().as_ref();
+            let of = headers.and_then(|headers| headers.inner().get(SENDING));
+            if of
+                .and_then(AMQPValue::as_long_string)
+                .is_none_or(|of| of.as_bytes() != id.as_bytes())
+            {
                 Err(Fault::Mixed)
             } else if connected.queues_may_return() {
                 Err(Fault::Missing)

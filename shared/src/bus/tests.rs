@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Bus, Cause, Consumer, Death, Delivery, Error, QueueKind};
+use super::{Bus, Cause, Consumer, Death, Delivery, Error, Properties, QueueKind};
 use crate::limits;
 use crate::message::queue;
 
@@ -31,6 +31,8 @@ macro_rules! suite {
 
 suite! {
     messages_arrive_in_order
+    a_message_says_what_its_sender_said
+    an_answer_goes_only_where_answers_are_taken
     a_waiting_reader_is_woken
     a_message_goes_to_one_of_many_readers
     a_burst_wakes_every_reader
@@ -38,7 +40,7 @@ suite! {
     a_message_over_the_limit_is_refused
     a_dropped_delivery_returns_to_the_head
     a_message_that_is_never_settled_is_parked
-    a_rejected_message_is_parked_with_its_queue
+    a_rejected_message_is_parked_with_its_queue_and_reason
     a_message_dead_twice_is_gone
     a_reader_holds_no_more_than_its_prefetch
     a_cancelled_read_loses_nothing
@@ -118,6 +120,54 @@ async fn messages_arrive_in_order(bus: &Bus) {
         let delivery = next(&mut consumer).await;
         assert_eq!((delivery.body(), delivery.attempts()), (&[i][..], 1));
         assert_eq!(delivery.death(), None);
+        delivery.ack().await;
+    }
+}
+
+async fn a_message_says_what_its_sender_said(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    let word = |text: &str| Some(text.to_owned());
+    let all = Properties {
+        kind: word("/model/train"),
+        id: word("key-1"),
+        reply_to: word("replies.7"),
+        correlation: word("correlation-1"),
+    };
+    bus.publish_with(&queue, vec![1], &all).await.unwrap();
+    bus.publish(&queue, vec![2]).await.unwrap();
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    let delivery = next(&mut consumer).await;
+    assert_eq!(delivery.properties(), all);
+    drop(delivery);
+    let again = next(&mut consumer).await;
+    assert_eq!((again.properties(), again.attempts()), (all, 2));
+    again.ack().await;
+    let silent = next(&mut consumer).await;
+    assert_eq!(silent.properties(), Properties::default());
+    silent.ack().await;
+}
+
+async fn an_answer_goes_only_where_answers_are_taken(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    let names = [
+        "amq.gen-x",
+        "replies.x",
+        "events",
+        "party.2.guest",
+        "",
+        "x.replies.x",
+    ];
+    for name in names {
+        let properties = Properties {
+            reply_to: Some(name.to_owned()),
+            ..Properties::default()
+        };
+        let sent = bus.publish_with(&queue, vec![1], &properties).await;
+        sent.unwrap();
+        let delivery = next(&mut consumer).await;
+        let taken = names[..2].contains(&name).then(|| name.to_owned());
+        assert_eq!(delivery.properties().reply_to, taken);
         delivery.ack().await;
     }
 }
@@ -224,15 +274,17 @@ async fn a_message_that_is_never_settled_is_parked(bus: &Bus) {
     assert_eq!(dead(bus, &queue).await, (b"poison".to_vec(), death));
 }
 
-async fn a_rejected_message_is_parked_with_its_queue(bus: &Bus) {
+async fn a_rejected_message_is_parked_with_its_queue_and_reason(bus: &Bus) {
     for kind in [QueueKind::Durable, QueueKind::Session, QueueKind::Beats] {
         let queue = declared(bus, kind).await;
         bus.publish(&queue, b"nonsense".to_vec()).await.unwrap();
         let mut consumer = bus.consume(&queue, 1).await.unwrap();
-        next(&mut consumer).await.reject().await;
+        let long = "不".repeat(limits::REASON_CHARACTERS_MAX + 1);
+        next(&mut consumer).await.reject(&long).await;
         let (body, death) = dead(bus, &queue).await;
         assert_eq!(body, b"nonsense");
-        assert_eq!(death.cause, Cause::Rejected);
+        let kept = "不".repeat(limits::REASON_CHARACTERS_MAX);
+        assert_eq!(death.cause, Cause::Rejected(kept));
     }
 }
 
@@ -241,10 +293,10 @@ async fn a_message_dead_twice_is_gone(bus: &Bus) {
     let mut consumer = bus.consume(&queue, 1).await.unwrap();
     let mut graves = bus.consume(queue::DEAD, 1).await.unwrap();
     bus.publish(&queue, vec![1]).await.unwrap();
-    next(&mut consumer).await.reject().await;
-    next(&mut graves).await.reject().await;
+    next(&mut consumer).await.reject("first").await;
+    next(&mut graves).await.reject("again").await;
     bus.publish(&queue, vec![2]).await.unwrap();
-    next(&mut consumer).await.reject().await;
+    next(&mut consumer).await.reject("second").await;
     assert_eq!(take(&mut graves).await, [2]);
 }
 

@@ -512,7 +512,11 @@ async fn nonsense_is_recorded_and_holds_up_nobody() {
     queues.sort_unstable();
     assert_eq!(queues, [queue::BEATS, queue::EVENTS]);
     assert_eq!(letters[0].bytes, 9);
-    assert_eq!(letters[0].reason, "its reader could not read it");
+    assert!(
+        letters
+            .iter()
+            .all(|letter| letter.reason.contains("9 bytes"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

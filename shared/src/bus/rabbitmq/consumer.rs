@@ -13,11 +13,15 @@ use tokio_util::task::AbortOnDropHandle;
 use super::link::{Backoff, Connected};
 use super::topology::taken;
 use super::{ACCESS_REFUSED, Fault, RESOURCE_LOCKED, Shared, code, persist, refusal, unroutable};
-use crate::bus::{Cause, Death, Error, QueueKind};
+use crate::bus::{Cause, Death, Error, Properties, QueueKind};
 use crate::message::queue;
 
 /// Where we brought a dead letter from ourselves, in its headers.
 const DEATH_QUEUE: &str = "concord-death-queue";
+/// Why we did.
+const DEATH_REASON: &str = "concord-death-reason";
+/// What a reader said that could not tell us more.
+const NO_REASON: &str = "its reader could not read it";
 
 /// A reader of a broker's queue.
 pub struct Consumer {
@@ -181,19 +185,18 @@ impl Source {
         if self.queue != queue::DEAD {
             return Past::Alive;
         }
-        if let Some(from) = header(properties, DEATH_QUEUE).and_then(string) {
-            return Past::Died(Death {
-                queue: from,
-                cause: Cause::Rejected,
-            });
-        }
+        let text = |key| header(properties, key).and_then(string);
         let deaths = header(properties, "x-death").and_then(AMQPValue::as_array);
         let Some(last) = deaths.and_then(|deaths| deaths.as_slice().first()) else {
-            return Past::Alive;
+            return text(DEATH_QUEUE).map_or(Past::Alive, |queue| {
+                let reason = text(DEATH_REASON).unwrap_or_else(|| NO_REASON.to_owned());
+                let cause = Cause::Rejected(reason);
+                Past::Died(Death { queue, cause })
+            });
         };
         let of = |key: &str| last.as_field_table()?.inner().get(key).and_then(string);
         let cause = match of("reason").as_deref() {
-            Some("rejected") => Cause::Rejected,
+            Some("rejected") => Cause::Rejected(NO_REASON.to_owned()),
             Some("delivery_limit") => Cause::Unsettled,
             _ => return Past::Expired,
         };
@@ -266,6 +269,10 @@ impl Delivery {
         &self.message().data
     }
 
+    pub(in crate::bus) fn properties(&self) -> Properties {
+        self.source.shared.inward(&self.message().properties)
+    }
+
     pub(in crate::bus) fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -280,7 +287,8 @@ impl Delivery {
         }
     }
 
-    pub(in crate::bus) async fn reject(mut self) {
+    /// The broker itself would bring it to `dead` without the reason, and from a durable queue only.
+    pub(in crate::bus) async fn reject(mut self, reason: String) {
         let Some(message) = self.message.take() else {
             return;
         };
@@ -290,23 +298,21 @@ impl Delivery {
             kind,
             ..
         } = &*self.source;
-        let verdict = match kind {
-            _ if queue == queue::DEAD => {
-                tracing::warn!(bytes = message.data.len(), "dropped a dead message");
-                Verdict::Done
-            }
-            QueueKind::Durable => Verdict::Dead,
-            QueueKind::Session | QueueKind::Beats => {
-                let mut headers = FieldTable::default();
-                headers.insert(
-                    DEATH_QUEUE.into(),
-                    AMQPValue::LongString(queue.as_str().into()),
-                );
-                let properties = BasicProperties::default().with_headers(headers);
-                let buried = shared.publish(queue::DEAD, &message.data, properties).await;
-                if let Err(error) = buried {
-                    tracing::warn!(queue, %error, "dropped a dead message");
-                }
+        if queue == queue::DEAD {
+            tracing::warn!(bytes = message.data.len(), "dropped a dead message");
+            return tell(&self.source, message, Verdict::Done).await;
+        }
+        let mut headers = FieldTable::default();
+        for (key, value) in [(DEATH_QUEUE, queue), (DEATH_REASON, &reason)] {
+            headers.insert(key.into(), AMQPValue::LongString(value.as_str().into()));
+        }
+        let properties = BasicProperties::default().with_headers(headers);
+        let buried = shared.publish(queue::DEAD, &message.data, properties).await;
+        let verdict = match (buried, kind) {
+            (Ok(()), _) => Verdict::Done,
+            (Err(_), QueueKind::Durable) => Verdict::Dead,
+            (Err(error), QueueKind::Session | QueueKind::Beats) => {
+                tracing::warn!(queue, %error, "dropped a dead message");
                 Verdict::Done
             }
         };

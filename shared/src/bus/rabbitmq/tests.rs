@@ -5,16 +5,18 @@ mod proxy;
 
 use std::time::{Duration, Instant};
 
-use lapin::options::{BasicAckOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use self::proxy::Proxy;
 use super::Config;
 use crate::bus::tests::{PATIENCE, declared, name, next, take, variable};
-use crate::bus::{Bus, Consumer, Delivery, Error, QueueKind};
+use crate::bus::{Bus, Consumer, Delivery, Error, Properties, QueueKind};
 use crate::limits;
 
 /// Answers take less; an outage is waited for no longer.
@@ -381,9 +383,72 @@ async fn an_invitation_nobody_took_is_no_dead_letter() {
     world.waiting_becomes(crate::message::queue::DEAD, 1).await;
     publish(&bus, &queue, 2..3).await;
     let mut consumer = bus.consume(&queue, 1).await.unwrap();
-    next(&mut consumer).await.reject().await;
+    next(&mut consumer).await.reject("no").await;
     let mut graves = bus.consume(crate::message::queue::DEAD, 1).await.unwrap();
     assert_eq!(take(&mut graves).await, [2]);
+}
+
+/// A program of somebody else's: it asks with names that only the broker knows.
+#[tokio::test]
+async fn a_stranger_is_answered_in_a_queue_the_broker_named_and_in_none_of_ours() {
+    let world = World::new().await;
+    let (bus, _proxy) = world.process(PATIENCE).await;
+    let queue = declared(&bus, QueueKind::Durable).await;
+    let own = QueueDeclareOptions {
+        exclusive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let named = world
+        .direct
+        .queue_declare("".into(), own, FieldTable::default());
+    let named = named.await.unwrap().name().to_string();
+    let prefix = &world.prefix;
+    let mut consumer = bus.consume(&queue, 1).await.unwrap();
+    for (reply_to, taken) in [
+        (named.clone(), Some(named.clone())),
+        (format!("{prefix}replies.x"), Some("replies.x".to_owned())),
+        ("replies.x".to_owned(), None),
+        (format!("other.{prefix}replies.x"), None),
+        (format!("{prefix}events"), None),
+        (String::new(), None),
+    ] {
+        let properties = BasicProperties::default().with_reply_to(reply_to.as_str().into());
+        let name = format!("{prefix}{queue}").as_str().into();
+        let options = BasicPublishOptions::default();
+        let sent = world
+            .direct
+            .basic_publish("".into(), name, options, b"?", properties);
+        sent.await.unwrap();
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.properties().reply_to, taken, "{reply_to}");
+        delivery.ack().await;
+    }
+    let answer = Properties {
+        correlation: Some("7".to_owned()),
+        ..Properties::default()
+    };
+    bus.publish_with(&named, b"!".to_vec(), &answer)
+        .await
+        .unwrap();
+    let name = named.as_str().into();
+    let got = world.direct.basic_get(name, BasicGetOptions::default());
+    let got = got.await.unwrap().expect("it was confirmed");
+    assert_eq!(got.data, b"!");
+    let correlation = got.properties.correlation_id().as_ref();
+    assert_eq!(correlation.unwrap().as_str(), "7");
+}
+
+#[tokio::test]
+async fn an_endless_property_is_refused() {
+    let world = World::new().await;
+    let (bus, _proxy) = world.process(PATIENCE).await;
+    let queue = declared(&bus, QueueKind::Durable).await;
+    let properties = Properties {
+        kind: Some("x".repeat(256)),
+        ..Properties::default()
+    };
+    let sent = bus.publish_with(&queue, vec![1], &properties).await;
+    assert!(matches!(sent, Err(Error::Refused { .. })));
 }
 
 #[tokio::test]

@@ -41,12 +41,25 @@ impl Topology {
 
     /// The broker's name of a queue; `None` if it has more than AMQP's 255 bytes.
     pub(super) fn name(&self, queue: &str) -> Option<ShortString> {
-        ShortString::try_new(format!("{}{queue}", self.prefix)).ok()
+        let prefix = match queue.starts_with(queue::GIVEN_BY_BROKER) {
+            true => "",
+            false => &self.prefix,
+        };
+        ShortString::try_new(format!("{prefix}{queue}")).ok()
     }
 
     /// Our name of a broker's queue.
     pub(super) fn queue<'a>(&self, name: &'a str) -> &'a str {
         name.strip_prefix(&self.prefix).unwrap_or(name)
+    }
+
+    /// Our name of a queue where a stranger waits for an answer, if it may be one.
+    pub(super) fn answers(&self, name: &str) -> Option<String> {
+        let queue = match name.starts_with(queue::GIVEN_BY_BROKER) {
+            true => name,
+            false => name.strip_prefix(&self.prefix)?,
+        };
+        queue::takes_answers(queue).then(|| queue.to_owned())
     }
 
     pub(super) fn kind(&self, queue: &str) -> Option<QueueKind> {
