@@ -1,6 +1,7 @@
 //! The executable: reads the command line, sets up logs, runs a command, says what went wrong.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -50,11 +51,11 @@ enum Command {
     /// Serve HTTP; any number of these.
     Api(Configured),
     /// Fold events into jobs and mend what was lost; any number of these.
-    Status(Configured),
+    Status(Probed),
     /// Add ciphertexts; any number of these.
-    Arbiter(Configured),
+    Arbiter(Probed),
     /// Work for one hospital; any number of these.
-    Party(Configured),
+    Party(Probed),
     /// Make a party's keys, and print its entry for the directory.
     Keygen {
         /// The party: 1 is the platform's arbiter.
@@ -90,6 +91,16 @@ struct Configured {
     /// Check the file and what it refers to, and stop.
     #[arg(long)]
     check_config: bool,
+}
+
+/// The same, and where to ask a process without an API how it is.
+#[derive(Args)]
+struct Probed {
+    #[command(flatten)]
+    given: Configured,
+    /// Serve /health and /ready here.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    health: Option<SocketAddr>,
 }
 
 fn main() -> ExitCode {
@@ -160,17 +171,17 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             let platform = Platform::read(&given.config, &environment)?;
             until_told(&given, |stop| platform.api(stop)).await
         }
-        Command::Status(given) => {
+        Command::Status(Probed { given, health }) => {
             let platform = Platform::read(&given.config, &environment)?;
-            until_told(&given, |stop| platform.status(stop)).await
+            until_told(&given, |stop| platform.status(health, stop)).await
         }
-        Command::Arbiter(given) => {
+        Command::Arbiter(Probed { given, health }) => {
             let platform = Platform::read(&given.config, &environment)?;
-            until_told(&given, |stop| platform.arbiter(stop)).await
+            until_told(&given, |stop| platform.arbiter(health, stop)).await
         }
-        Command::Party(given) => {
+        Command::Party(Probed { given, health }) => {
             let party = Party::read(&given.config, &environment)?;
-            until_told(&given, |stop| party.run(stop)).await
+            until_told(&given, |stop| party.run(health, stop)).await
         }
         Command::Keygen { party, name, key } => {
             let identity = data_dir::make_key_file(&key)?;

@@ -163,9 +163,7 @@ impl Platform {
         let store = self.store().await?;
         store.register_parties(self.directory.names.clone()).await?;
         let bus = self.broker.connect()?;
-        let listener = TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", self.listen))?;
+        let listener = listen(self.listen).await?;
         tracing::info!(address = %listener.local_addr()?, "The API listens");
         let state = api::State {
             store,
@@ -182,9 +180,14 @@ impl Platform {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn status(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn status(
+        self,
+        health: Option<SocketAddr>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
         let store = self.store().await?;
         let bus = self.broker.connect()?;
+        serve_probes(health, Some(&store), &bus, &shutdown).await?;
         let (timing, wake) = (
             status_aggregator::Timing::default(),
             Arc::new(Notify::new()),
@@ -197,7 +200,11 @@ impl Platform {
     ///
     /// # Errors
     /// When its key is not the directory's.
-    pub async fn arbiter(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn arbiter(
+        self,
+        health: Option<SocketAddr>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
         let party = PartyId::ARBITER;
         let identity = Arc::new(identity(&self.arbiter_key, party, &self.directory)?);
         let config = party_worker::Config {
@@ -207,8 +214,37 @@ impl Platform {
             permits: Permits::default(),
             source: None,
         };
-        party_worker::run(config, self.broker.connect()?, shutdown).await
+        let bus = self.broker.connect()?;
+        serve_probes(health, None, &bus, &shutdown).await?;
+        party_worker::run(config, bus, shutdown).await
     }
+}
+
+/// Serves `/health` and `/ready` beside a process's work, where it is told to.
+async fn serve_probes(
+    address: Option<SocketAddr>,
+    store: Option<&Store>,
+    bus: &Bus,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(address) = address else {
+        return Ok(());
+    };
+    let listener = listen(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "/health and /ready are served");
+    let needs = api::Needs {
+        store: store.cloned(),
+        bus: bus.clone(),
+    };
+    let (limits, stop) = (api::Limits::default(), shutdown.clone());
+    tokio::spawn(api::serve(listener, api::probes(needs), limits, stop));
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; is another server there?"))
 }
 
 impl Party {
@@ -242,7 +278,13 @@ impl Party {
     ///
     /// # Errors
     /// When the broker refuses it.
-    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        party_worker::run(self.worker, self.broker.connect()?, shutdown).await
+    pub async fn run(
+        self,
+        health: Option<SocketAddr>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let bus = self.broker.connect()?;
+        serve_probes(health, None, &bus, &shutdown).await?;
+        party_worker::run(self.worker, bus, shutdown).await
     }
 }

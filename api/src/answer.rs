@@ -41,6 +41,9 @@ pub(crate) enum Error {
     /// The store does not answer; nothing of the request was kept.
     #[error("the store cannot be reached at the moment: try again later")]
     Store,
+    /// What this process needs is missing.
+    #[error("not ready; missing: {}", .0.join(", "))]
+    NotReady(Vec<String>),
     /// A defect of Concord.
     #[error("an internal error; the server's log has the details")]
     Internal,
@@ -57,7 +60,7 @@ impl Error {
             Error::Late(_) => StatusCode::REQUEST_TIMEOUT,
             Error::Conflict(_) => StatusCode::CONFLICT,
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::Store => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Store | Error::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

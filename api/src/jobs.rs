@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use shared::id::{Attempt, ModelId, OrderId, PartyId};
 use shared::job::{InferSpec, Spec, TrainSpec};
-use shared::limits::{HINT_SECONDS_MAX, JOB_DEADLINE_SECONDS, SWEEP_SECONDS};
+use shared::limits::{
+    DEAD_LETTERS_TOLD_MAX, HINT_SECONDS_MAX, JOB_DEADLINE_SECONDS, SWEEP_SECONDS,
+};
 use shared::message::{Invitation, Score, encode, queue};
-use shared::store::{self, Cancelled, Job, NewJob, Submitted};
+use shared::store::{self, Cancelled, DeadLetter, Job, NewJob, Submitted};
 use tokio::time::timeout;
 
 use crate::State;
@@ -110,6 +112,14 @@ pub(crate) async fn training_of(state: &State, model: ModelId) -> Result<(Job, T
 /// What a finished inference released.
 pub(crate) async fn scores(state: &State, job: &Job) -> Result<Vec<Score>, Error> {
     Ok(state.store.scores(job.id).await?.unwrap_or_default())
+}
+
+/// The newest messages about a job that were given up.
+pub(crate) async fn dead_letters(state: &State, job: &Job) -> Result<Vec<DeadLetter>, Error> {
+    let newest = state
+        .store
+        .dead_letters(Some(job.id), DEAD_LETTERS_TOLD_MAX);
+    Ok(newest.await?)
 }
 
 /// At most `size` jobs before `before`, newest first.

@@ -11,6 +11,7 @@ mod hyperparameters;
 mod infer_request;
 mod jobs;
 mod json;
+mod readiness;
 mod request;
 mod routes;
 mod serve;
@@ -26,6 +27,7 @@ use shared::store::Store;
 use tokio::sync::Notify;
 
 pub use base::{Base, BaseError};
+pub use readiness::{Needs, probes};
 pub use serve::{Limits, serve};
 
 /// What every request is answered from.

@@ -15,8 +15,8 @@ mod train_status;
 use axum::Router;
 use axum::routing::{get, post};
 
-use crate::State;
 use crate::answer::Error;
+use crate::{State, readiness};
 
 /// Every path of the API.
 pub(crate) fn router(state: State) -> Router {
@@ -31,6 +31,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/model/cancel", post(model_cancel::handle))
         .route("/model/report", get(model_report::handle))
         .route("/health", get(health::handle))
+        .route("/ready", get(readiness::ready))
         .route("/board", get(board::page))
         .route("/board.css", get(board::style))
         .route("/board.js", get(board::script))

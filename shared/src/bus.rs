@@ -209,6 +209,41 @@ impl Bus {
         }
     }
 
+    /// How many read a queue now; none if there is no such queue.
+    ///
+    /// # Errors
+    /// [`Error::Away`].
+    pub async fn readers(&self, queue: &str) -> Result<usize, Error> {
+        match self {
+            Bus::Local(bus) => Ok(bus.readers(queue)),
+            Bus::Rabbitmq(bus) => bus.readers(queue).await,
+        }
+    }
+
+    /// Makes a queue, unless it is there, and reads it. An absent broker is waited for.
+    ///
+    /// # Errors
+    /// As [`Bus::declare`] and [`Bus::consume`].
+    pub async fn open(
+        &self,
+        queue: &str,
+        kind: QueueKind,
+        prefetch: usize,
+    ) -> Result<Consumer, Error> {
+        loop {
+            let opening = async {
+                self.declare(queue, kind).await?;
+                self.consume(queue, prefetch).await
+            };
+            match opening.await {
+                Err(error @ Error::Away { .. }) => {
+                    tracing::warn!(queue, %error, "waiting for the bus");
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     /// Reads a queue, beside its other readers; each message goes to one of them. At most
     /// `prefetch` (1 or more) deliveries are unsettled at once.
     ///
@@ -235,7 +270,7 @@ impl Consumer {
     /// which is a fault; declare and consume again. May be cancelled without losing a message.
     pub async fn next(&mut self) -> Option<Delivery> {
         match self {
-            Consumer::Local(consumer) => Some(Delivery::Local(consumer.next().await)),
+            Consumer::Local(consumer) => Some(Delivery::Local(Box::new(consumer.next().await))),
             Consumer::Rabbitmq(consumer) => {
                 let delivery = consumer.next().await?;
                 Some(Delivery::Rabbitmq(Box::new(delivery)))
@@ -249,7 +284,7 @@ impl Consumer {
 #[must_use = "an unsettled delivery comes back, or is lost"]
 pub enum Delivery {
     /// In this process.
-    Local(local::Delivery),
+    Local(Box<local::Delivery>),
     /// On a broker.
     Rabbitmq(Box<rabbitmq::Delivery>),
 }

@@ -132,6 +132,8 @@ pub const JOBS_PAGE_MAX: usize = 100;
 pub const SWEEP_ROWS_MAX: i64 = 1000;
 /// Records of unreadable messages; the oldest give way.
 pub const DEAD_LETTERS_MAX: usize = 10_000;
+/// Dead letters that a job's report tells of.
+pub const DEAD_LETTERS_TOLD_MAX: usize = 20;
 /// Messages the status aggregator holds unanswered, of each queue.
 pub const AGGREGATOR_PREFETCH: usize = 16;
 /// Milliseconds before the first repeat of what an outage stopped; doubles with each.

@@ -322,7 +322,7 @@ pub enum Cancelled {
     NotFound,
 }
 
-/// A message that nobody could read.
+/// A message that nobody could read, or that too many readers died of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Where it was.
@@ -331,6 +331,8 @@ pub struct DeadLetter {
     pub reason: String,
     /// Its length.
     pub bytes: u64,
+    /// The job it was about, where that can be read.
+    pub job: Option<JobId>,
     /// When it was recorded: Unix milliseconds of the database's clock.
     pub seen_at: i64,
 }

@@ -28,6 +28,8 @@ async fn a_party_that_is_away_is_named_and_holds_up_no_other_job() {
             "waiting is no failure: {report}"
         );
     }
+    let away = client.get("/ready").await.data()["away"].clone();
+    assert_eq!(away, json!([{ "user_id": 5, "name": "医院 5" }]));
     let other = client.train(training(&[4, 2, 3], 20)).await;
     ends_with_the_same_bits(&mut deployment, other).await;
 

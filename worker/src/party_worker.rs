@@ -63,25 +63,13 @@ pub async fn run(config: Config, bus: Bus, shutdown: CancellationToken) -> anyho
         read_key,
     };
     let desk = Arc::new(Desk::new(seat, source, bus));
-    let reader = || Reader {
-        desk: Arc::clone(&desk),
-    };
 
-    let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
-    desk.bus.declare(&address, QueueKind::Session).await?;
-    let letters = desk.bus.consume(&address, LETTER_PREFETCH).await?;
-    tasks.spawn(reader().letters(letters));
-    if party == PartyId::ARBITER {
-        let offers = reader().open(queue::ARBITER).await?;
-        tasks.spawn(reader().offers(offers));
-    } else {
-        let offers = reader().open(&queue::host(party)).await?;
-        tasks.spawn(reader().offers(offers));
-        for name in [queue::guest(party), queue::infer(party)] {
-            let invitations = reader().open(&name).await?;
-            tasks.spawn(reader().invitations(invitations));
-        }
-    }
+    let mut tasks = JoinSet::new();
+    let opened = tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        opened = open(&desk, &mut tasks) => opened,
+    };
+    opened?;
     tasks.spawn(beat(Arc::clone(&desk)));
     info!(%party, "A worker of party {party} is ready");
 
@@ -99,12 +87,30 @@ struct Reader {
     desk: Arc<Desk>,
 }
 
-impl Reader {
-    async fn open(&self, name: &str) -> anyhow::Result<Consumer> {
-        self.desk.bus.declare(name, QueueKind::Durable).await?;
-        Ok(self.desk.bus.consume(name, INVITATION_PREFETCH).await?)
+/// Opens all queues, and reads them.
+async fn open(desk: &Arc<Desk>, tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let reader = || Reader {
+        desk: Arc::clone(desk),
+    };
+    let (bus, party, address) = (&desk.bus, desk.seat.party, &desk.seat.address);
+    let role = async |name: &str| {
+        let opening = bus.open(name, QueueKind::Durable, INVITATION_PREFETCH);
+        opening.await
+    };
+    let opening = bus.open(address, QueueKind::Session, LETTER_PREFETCH);
+    tasks.spawn(reader().letters(opening.await?));
+    if party == PartyId::ARBITER {
+        tasks.spawn(reader().offers(role(queue::ARBITER).await?));
+        return Ok(());
     }
+    tasks.spawn(reader().offers(role(&queue::host(party)).await?));
+    for name in [queue::guest(party), queue::infer(party)] {
+        tasks.spawn(reader().invitations(role(&name).await?));
+    }
+    Ok(())
+}
 
+impl Reader {
     async fn letters(self, mut consumer: Consumer) -> anyhow::Result<()> {
         while let Some(delivery) = consumer.next().await {
             let told = match message::decode::<ToSession>(delivery.body()) {

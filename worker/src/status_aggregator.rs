@@ -13,10 +13,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use shared::bus::{self, Bus, Cause, Consumer, Delivery, QueueKind};
-use shared::id::PartyId;
+use shared::id::{JobId, PartyId};
 use shared::job::{Fence, Reason, ReasonCode};
 use shared::limits;
 use shared::message::{self, Beat, Event, EventBody, Malformed, ToSession, queue};
+use shared::session;
 use shared::store::{self, Applied, Started, Store, Unclaimed};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -80,7 +81,8 @@ struct Aggregator {
     calm: Calm,
 }
 
-/// What must hold of this process, and of the bus, before silence means death: everything said was heard, for a whole lease.
+/// What must hold of this process before silence means death: everything said was heard, for a
+/// whole lease.
 struct Calm {
     /// Whether no event waits.
     events: AtomicBool,
@@ -129,16 +131,9 @@ impl Aggregator {
         idle: Option<&AtomicBool>,
     ) -> Result<(), bus::Error> {
         loop {
-            let mut consumer = match self.open(queue, kind).await {
-                Ok(consumer) => consumer,
-                Err(error @ bus::Error::Away { .. }) => {
-                    tracing::warn!(queue, %error, "waiting for the bus");
-                    if !self.pause(limits::RETRY_MILLISECONDS_MAX).await {
-                        return Ok(());
-                    }
-                    continue;
-                }
-                Err(error) => return Err(error),
+            let mut consumer = tokio::select! {
+                () = self.shutdown.cancelled() => return Ok(()),
+                opened = self.bus.open(queue, kind, limits::AGGREGATOR_PREFETCH) => opened?,
             };
             while let Some(delivery) = self.next(&mut consumer, idle).await {
                 self.settle(queue, delivery).await;
@@ -150,11 +145,6 @@ impl Aggregator {
             self.calm.disturb();
             self.pause(limits::RETRY_MILLISECONDS_MAX).await;
         }
-    }
-
-    async fn open(&self, queue: &str, kind: QueueKind) -> Result<Consumer, bus::Error> {
-        self.bus.declare(queue, kind).await?;
-        self.bus.consume(queue, limits::AGGREGATOR_PREFETCH).await
     }
 
     /// The next delivery; `None` when the queue or the time is over. Tells whether one was there.
@@ -321,10 +311,10 @@ impl Aggregator {
             Some(death) => (death.queue.as_str(), describe(&death.cause)),
             None => (queue::DEAD, "sent here directly"),
         };
-        let bytes = delivery.body().len();
+        let (bytes, job) = (delivery.body().len(), job_of(delivery.body()));
         tracing::warn!(queue, reason, bytes, "a dead letter");
         self.store
-            .bury(queue.to_owned(), reason.to_owned(), bytes)
+            .bury(queue.to_owned(), reason.to_owned(), bytes, job)
             .await
     }
 
@@ -335,6 +325,16 @@ impl Aggregator {
             () = tokio::time::sleep(Duration::from_millis(milliseconds)) => true,
         }
     }
+}
+
+/// The job that a message is about, if it is one of ours: its readers died of it, or had no time.
+fn job_of(body: &[u8]) -> Option<JobId> {
+    let invited = |invitation: message::Invitation| invitation.job;
+    let said = |event: Event| event.fence.job;
+    let offered = |fence: Fence| fence.job;
+    (message::decode(body).map(invited).ok())
+        .or_else(|| message::decode(body).map(said).ok())
+        .or_else(|| session::fence_of(body).map(offered).ok())
 }
 
 fn describe(cause: &Cause) -> &str {

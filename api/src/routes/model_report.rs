@@ -5,7 +5,7 @@ use axum::extract;
 use serde_json::{Value, json};
 use shared::job::{JobStatus, Phase, Privacy, Protection, Reason, Report, Spec};
 use shared::party::Role;
-use shared::store::Job;
+use shared::store::{DeadLetter, Job};
 
 use crate::answer::{Answer, Data};
 use crate::request::{Parameters, order_id};
@@ -16,7 +16,10 @@ pub(super) async fn handle(
     Parameters(parameters): Parameters,
 ) -> Answer {
     let job = jobs::any(&state, order_id(&parameters)?).await?;
-    Ok(Data(of(&job, (state.now)())))
+    let mut report = of(&job, (state.now)());
+    let letters = jobs::dead_letters(&state, &job).await?;
+    report["dead_letters"] = letters.iter().map(dead_letter).collect();
+    Ok(Data(report))
 }
 
 /// Why the job failed, or why it waits for another attempt; nothing once an attempt is under way.
@@ -119,6 +122,16 @@ fn waiting(job: &Job, now: i64) -> Option<Value> {
         "parties": waiting.parties,
         "since": waiting.since,
     }))
+}
+
+/// A message about the job that was given up; its content is not kept.
+fn dead_letter(letter: &DeadLetter) -> Value {
+    json!({
+        "bytes": letter.bytes,
+        "queue": letter.queue,
+        "reason": letter.reason,
+        "seen": letter.seen_at,
+    })
 }
 
 fn reason(reason: &Reason) -> Value {

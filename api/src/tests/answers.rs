@@ -13,7 +13,7 @@ use shared::message::{Invitation, decode, queue};
 use tokio::time::timeout;
 
 use super::support::{Server, seed};
-use crate::{Base, State, app};
+use crate::{Base, Needs, State, app, probes};
 
 /// The same value with every leaf replaced by the name of its type.
 fn shape(value: &Value) -> Value {
@@ -302,6 +302,43 @@ async fn the_board_is_served_with_a_strict_policy() {
         server.get("/health").await.data(),
         json!({ "status": "ok" })
     );
+}
+
+#[tokio::test]
+async fn readiness_says_what_is_missing_and_who_is_away() {
+    let server = Server::new().await;
+    let answered = server.get("/ready").await;
+    assert_eq!(answered.status, 503, "{}", answered.text);
+    assert_eq!(
+        answered.message(),
+        "not ready; missing: a status aggregator"
+    );
+    let bus = &server.state.bus;
+    let read = async |name: &str| bus.open(name, QueueKind::Durable, 1).await.expect("a queue");
+    let _events = read(queue::EVENTS).await;
+    let _guest = read(&queue::guest(PartyId(3))).await;
+    let data = server.get("/ready").await.data();
+    assert_eq!(data["status"], "ready");
+    let away: Vec<_> = data["away"].as_array().expect("a list").iter().collect();
+    let ids: Vec<_> = away.iter().map(|party| &party["user_id"]).collect();
+    assert_eq!(ids, [2, 4, 5, 1]);
+}
+
+#[tokio::test]
+async fn a_process_without_an_api_says_how_it_is() {
+    let server = Server::new().await;
+    let needs = Needs {
+        store: Some(server.state.store.clone()),
+        bus: server.state.bus.clone(),
+    };
+    let server = Server {
+        app: probes(needs),
+        ..server
+    };
+    for (path, status) in [("/health", "ok"), ("/ready", "ready")] {
+        assert_eq!(server.get(path).await.data(), json!({ "status": status }));
+    }
+    assert_eq!(server.get("/model/list").await.status, 404);
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ struct Queue {
     waiting: VecDeque<Message>,
     bytes: usize,
     ready: Arc<Notify>,
-    taken: bool,
+    readers: usize,
 }
 
 struct Message {
@@ -45,7 +45,7 @@ impl Queue {
             waiting: VecDeque::new(),
             bytes: 0,
             ready: Arc::new(Notify::new()),
-            taken: false,
+            readers: 0,
         }
     }
 
@@ -162,6 +162,10 @@ impl Bus {
         }
     }
 
+    pub(super) fn readers(&self, name: &str) -> usize {
+        self.lock().get(name).map_or(0, |queue| queue.readers)
+    }
+
     pub(super) fn consume(&self, name: &str, prefetch: usize) -> Result<Consumer, Error> {
         assert!(prefetch > 0, "a reader that may hold nothing never reads");
         let mut queues = self.lock();
@@ -170,12 +174,12 @@ impl Bus {
         };
         let name = Arc::clone(name);
         let queue = queues.get_mut(&name).expect("it was found a line above");
-        if queue.kind == QueueKind::Session && queue.taken {
+        if queue.kind == QueueKind::Session && queue.readers > 0 {
             return Err(Error::Taken {
                 queue: name.as_ref().to_owned(),
             });
         }
-        queue.taken = true;
+        queue.readers += 1;
         Ok(Consumer {
             bus: self.clone(),
             queue: name,
@@ -274,8 +278,11 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
+        let mut queues = self.bus.lock();
         if self.kind == QueueKind::Session {
-            self.bus.lock().remove(&self.queue);
+            queues.remove(&self.queue);
+        } else if let Some(queue) = queues.get_mut(&self.queue) {
+            queue.readers -= 1;
         }
     }
 }

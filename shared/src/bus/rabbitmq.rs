@@ -16,8 +16,8 @@ mod topology;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lapin::options::BasicPublishOptions;
-use lapin::types::{AMQPValue, ShortString};
+use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Confirmation};
 use tokio::runtime::Handle;
@@ -120,6 +120,30 @@ impl Bus {
             properties = properties.with_expiration(life.as_millis().to_string().into());
         }
         self.shared.publish(queue, body, properties).await
+    }
+
+    pub(super) async fn readers(&self, queue: &str) -> Result<usize, Error> {
+        let Some(name) = self.shared.topology.name(queue) else {
+            return Ok(0);
+        };
+        persist(queue, &self.shared.consuming, |connected| {
+            let name = name.clone();
+            async move {
+                let passive = QueueDeclareOptions {
+                    passive: true,
+                    ..QueueDeclareOptions::default()
+                };
+                // Of its own: a queue that is not there closes it.
+                let channel = connected.fresh_channel().await?;
+                let looked = channel.queue_declare(name, passive, FieldTable::default());
+                match looked.await {
+                    Ok(found) => Ok(found.consumer_count() as usize),
+                    Err(error) if code(&error) == Some(NOT_FOUND) => Ok(0),
+                    Err(error) => Err(refusal(queue, error)),
+                }
+            }
+        })
+        .await
     }
 
     pub(super) async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, Error> {
@@ -291,6 +315,7 @@ fn refusal(queue: &str, error: lapin::Error) -> Fault {
 }
 
 const ACCESS_REFUSED: u16 = 403;
+const NOT_FOUND: u16 = 404;
 const RESOURCE_LOCKED: u16 = 405;
 const PRECONDITION_FAILED: u16 = 406;
 

@@ -50,6 +50,7 @@ suite! {
     an_expired_message_vanishes
     the_oldest_beats_give_way
     a_queue_keeps_its_kind
+    readers_are_counted
 }
 
 /// What a test needs to know of the servers it runs beside.
@@ -482,4 +483,28 @@ async fn a_full_queue_in_memory_refuses_and_recovers() {
     }
     let refused = bus.publish(&queue, Vec::new()).await;
     assert!(matches!(refused, Err(Error::Full { .. })));
+}
+
+async fn readers_are_counted(bus: &Bus) {
+    let becomes = async |queue: &str, count: usize| {
+        let looking = async {
+            while bus.readers(queue).await.unwrap() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap();
+    };
+    let queue = name();
+    becomes(&queue, 0).await;
+    for kind in [QueueKind::Durable, QueueKind::Beats] {
+        let queue = declared(bus, kind).await;
+        becomes(&queue, 0).await;
+        let first = bus.consume(&queue, 1).await.unwrap();
+        let second = bus.open(&queue, kind, 1).await.unwrap();
+        becomes(&queue, 2).await;
+        drop(first);
+        becomes(&queue, 1).await;
+        drop(second);
+        becomes(&queue, 0).await;
+    }
 }

@@ -232,14 +232,22 @@ impl Store {
     ///
     /// # Errors
     /// An outage.
-    pub async fn bury(&self, queue: String, reason: String, bytes: usize) -> Result<(), Error> {
+    pub async fn bury(
+        &self,
+        queue: String,
+        reason: String,
+        bytes: usize,
+        job: Option<JobId>,
+    ) -> Result<(), Error> {
         let (queue, reason) = (row::text(&queue), row::text(&reason));
+        let job = job.map(|job| job.to_string());
         write!(self, async |connection, now| {
             let newest: i64 = diesel::insert_into(dead_letters::table)
                 .values((
                     dead_letters::queue.eq(&queue),
                     dead_letters::reason.eq(&reason),
                     dead_letters::bytes.eq(bytes as i64),
+                    dead_letters::job.eq(&job),
                     dead_letters::seen_at.eq(now),
                 ))
                 .returning(dead_letters::id)

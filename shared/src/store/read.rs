@@ -234,13 +234,19 @@ impl Store {
         }))
     }
 
-    /// The newest messages that nobody could read, newest first: at most `count`.
+    /// The newest messages that nobody could read, newest first: at most `count`, of one job or of
+    /// all.
     ///
     /// # Errors
     /// An outage.
-    pub async fn dead_letters(&self, count: usize) -> Result<Vec<DeadLetter>, Error> {
-        let found: Vec<(String, String, i64, i64)> = read!(self, readers, |connection, _now| {
-            dead_letters::table
+    pub async fn dead_letters(
+        &self,
+        of: Option<JobId>,
+        count: usize,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let of = of.map(|job| job.to_string());
+        let found: Vec<DeadLetterTuple> = read!(self, readers, |connection, _now| {
+            let mut letters = dead_letters::table
                 .order(dead_letters::id.desc())
                 .limit(count.min(limits::DEAD_LETTERS_MAX) as i64)
                 .select((
@@ -248,19 +254,26 @@ impl Store {
                     dead_letters::reason,
                     dead_letters::bytes,
                     dead_letters::seen_at,
+                    dead_letters::job,
                 ))
-                .load(connection)
-                .await?
+                .into_boxed();
+            if let Some(job) = &of {
+                letters = letters.filter(dead_letters::job.eq(job));
+            }
+            letters.load(connection).await?
         });
-        let letter = |(queue, reason, bytes, seen_at)| DeadLetter {
+        let letter = |(queue, reason, bytes, seen_at, job): DeadLetterTuple| DeadLetter {
             queue,
             reason,
             bytes: i64::unsigned_abs(bytes),
+            job: job.and_then(|job| job.parse().ok().map(JobId)),
             seen_at,
         };
         Ok(found.into_iter().map(letter).collect())
     }
 }
+
+type DeadLetterTuple = (String, String, i64, i64, Option<String>);
 
 /// Rows as the moves see them, without those that cannot be read: one bad row must not hold up the
 /// others.

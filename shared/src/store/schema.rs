@@ -73,6 +73,7 @@ diesel::table! {
         reason -> Text,
         bytes -> BigInt,
         seen_at -> BigInt,
+        job -> Nullable<Text>,
     }
 }
 

@@ -75,6 +75,7 @@ suite!(
     pages_of_jobs_go_back_in_time
     unclaimed_jobs_come_in_order
     dead_letters_come_newest_first
+    dead_letters_are_found_by_their_job
     no_letter_is_too_odd_to_keep
     a_caller_that_goes_away_leaves_no_lock
 );
@@ -718,15 +719,29 @@ async fn unclaimed_jobs_come_in_order(store: &Store) {
 async fn dead_letters_come_newest_first(store: &Store) {
     for i in 0..3 {
         let reason = format!("reason {i}");
-        store.bury("events".to_owned(), reason, i).await.unwrap();
+        store
+            .bury("events".to_owned(), reason, i, None)
+            .await
+            .unwrap();
     }
-    let letters = store.dead_letters(2).await.unwrap();
+    let letters = store.dead_letters(None, 2).await.unwrap();
     assert_eq!(letters.len(), 2);
     let newest = &letters[0];
     assert_eq!(
         (newest.queue.as_str(), newest.reason.as_str(), newest.bytes),
         ("events", "reason 2", 2)
     );
+}
+
+async fn dead_letters_are_found_by_their_job(store: &Store) {
+    let job = JobId(Uuid::now_v7());
+    for of in [None, Some(job), Some(JobId(Uuid::now_v7()))] {
+        let (queue, reason) = ("events".to_owned(), "why".to_owned());
+        store.bury(queue, reason, 1, of).await.unwrap();
+    }
+    let letters = store.dead_letters(Some(job), 10).await.unwrap();
+    let jobs: Vec<_> = letters.iter().map(|letter| letter.job).collect();
+    assert_eq!(jobs, [Some(job)]);
 }
 
 async fn no_letter_is_too_odd_to_keep(store: &Store) {
@@ -748,8 +763,11 @@ async fn no_letter_is_too_odd_to_keep(store: &Store) {
     let names = BTreeMap::from([(GUEST, odd.to_owned())]);
     store.register_parties(names).await.unwrap();
     assert_eq!(store.parties().await.unwrap()[&GUEST], kept);
-    store.bury(odd.to_owned(), odd.to_owned(), 1).await.unwrap();
-    assert_eq!(store.dead_letters(1).await.unwrap()[0].reason, kept);
+    store
+        .bury(odd.to_owned(), odd.to_owned(), 1, None)
+        .await
+        .unwrap();
+    assert_eq!(store.dead_letters(None, 1).await.unwrap()[0].reason, kept);
 }
 
 async fn a_caller_that_goes_away_leaves_no_lock(store: &Store) {
@@ -823,9 +841,9 @@ async fn the_oldest_dead_letters_give_way() {
         SELECT 'events', 'old', i, 0 FROM n";
     let filled = connection.execute(fill, [limits::DEAD_LETTERS_MAX as i64]);
     assert_eq!(filled.unwrap(), limits::DEAD_LETTERS_MAX);
-    let bury = store.bury("beats".to_owned(), "new".to_owned(), 0);
+    let bury = store.bury("beats".to_owned(), "new".to_owned(), 0, None);
     bury.await.unwrap();
-    let letters = store.dead_letters(usize::MAX).await.unwrap();
+    let letters = store.dead_letters(None, usize::MAX).await.unwrap();
     assert_eq!(letters.len(), limits::DEAD_LETTERS_MAX);
     assert_eq!((letters[0].reason.as_str(), letters[0].bytes), ("new", 0));
     assert_eq!(letters.last().unwrap().bytes, 2);

@@ -500,7 +500,7 @@ async fn nonsense_is_recorded_and_holds_up_nobody() {
     session.granted().await;
     let letters = async {
         loop {
-            let letters = world.store.dead_letters(10).await.unwrap();
+            let letters = world.store.dead_letters(None, 10).await.unwrap();
             if letters.len() >= 2 {
                 return letters;
             }
@@ -520,6 +520,37 @@ async fn nonsense_is_recorded_and_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_that_its_readers_died_of_is_recorded_with_its_job() {
+    let world = World::new().await;
+    world.start(CALM);
+    let submitted = world.submit().await;
+    let mut session = world.session(&submitted, 1).await;
+    let invitation = message::encode(&Invitation {
+        job: submitted.job,
+        attempt: Attempt(1),
+    });
+    let event = message::encode(&Event {
+        fence: session.fence,
+        party: PartyId(3),
+        body: EventBody::Claimed {
+            reply_to: "anywhere".to_owned(),
+        },
+    });
+    for letter in [invitation, event] {
+        world.bus.publish(queue::DEAD, letter).await.unwrap();
+    }
+    let recorded = async {
+        let of = Some(submitted.job);
+        while world.store.dead_letters(of, 10).await.unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, recorded).await.unwrap();
+    session.claim().await;
+    session.granted().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_the_store_loses_no_event() {
     let world = World::new().await;
     let submitted = world.submit().await;
@@ -535,7 +566,7 @@ async fn an_outage_of_the_store_loses_no_event() {
     // The aggregator is at work once it has recorded this; it began with the event.
     let nonsense = b"\xff".to_vec();
     world.bus.publish(queue::BEATS, nonsense).await.unwrap();
-    while world.store.dead_letters(1).await.unwrap().is_empty() {
+    while world.store.dead_letters(None, 1).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     rename("away", "jobs");

@@ -1,0 +1,3 @@
+ALTER TABLE dead_letters ADD COLUMN job TEXT;
+COMMENT ON COLUMN dead_letters.job IS 'JobId that it was about, where that can be read';
+CREATE INDEX dead_letters_of_job ON dead_letters (job) WHERE job IS NOT NULL;
