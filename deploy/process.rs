@@ -155,7 +155,7 @@ impl Platform {
         Ok(Store::connect(&self.database).await?)
     }
 
-    /// Runs `concord api`: HTTP, any number of replicas.
+    /// Runs `concord api`: HTTP and the queue of batches, any number of replicas.
     ///
     /// # Errors
     /// When the database cannot be used or the address is taken.
@@ -174,7 +174,9 @@ impl Platform {
             base: self.base,
             now: standalone::now,
         };
-        api::serve(listener, api::app(state), api::Limits::default(), shutdown).await;
+        let batches = api::take_batches(state.clone(), shutdown.clone());
+        let http = api::serve(listener, api::app(state), api::Limits::default(), shutdown);
+        tokio::join!(batches, http);
         Ok(())
     }
 

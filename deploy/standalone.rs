@@ -87,7 +87,9 @@ impl Standalone {
         };
         let stop = shutdown.clone();
         tasks.spawn(async move {
-            api::serve(listener, api::app(state), api::Limits::default(), stop).await;
+            let batches = api::take_batches(state.clone(), stop.clone());
+            let http = api::serve(listener, api::app(state), api::Limits::default(), stop);
+            tokio::join!(batches, http);
             Ok(())
         });
         info!(%address, "Concord listens on {address}");
