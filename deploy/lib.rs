@@ -8,3 +8,4 @@ pub mod federation;
 pub mod process;
 pub mod secret;
 pub mod standalone;
+pub mod submit;

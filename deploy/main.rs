@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -12,8 +12,9 @@ use concord::demo;
 use concord::directory::Directory;
 use concord::export;
 use concord::federation::Federation;
-use concord::process::{Party, Platform};
+use concord::process::{Broker, Party, Platform};
 use concord::standalone::Standalone;
+use concord::submit;
 use shared::id::{ModelId, PartyId};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -23,8 +24,8 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
-    /// What is logged: error, warn, info, debug or trace, also by module [default: info, for the
-    /// demo warn].
+    /// What is logged: error, warn, info, debug or trace, also by module [default: info, for
+    /// demo and submit warn].
     #[arg(long, global = true, env = "CONCORD_LOG")]
     log: Option<String>,
     #[command(subcommand)]
@@ -56,6 +57,8 @@ enum Command {
     Arbiter(Probed),
     /// Work for one hospital; any number of these.
     Party(Probed),
+    /// Submit a batch of jobs, and follow them to their ends.
+    Submit(Batch),
     /// Make a party's keys, and print its entry for the directory.
     Keygen {
         /// The party: 1 is the platform's arbiter.
@@ -82,6 +85,34 @@ enum Command {
     },
 }
 
+/// A batch of jobs.
+#[derive(Args)]
+struct Batch {
+    /// One job per line: {"type": "/model/train", "key": "optional", "body": {..}}. A line without
+    /// a key gets one made of the whole file and the line's number: sending a file again submits
+    /// nothing twice.
+    #[arg(value_name = "FILE.jsonl")]
+    file: PathBuf,
+    /// Where the API is: http://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    api: String,
+    /// Send by HTTP, not by queue.
+    #[arg(long)]
+    http: bool,
+    /// Where the broker's address stands: env:NAME or file:PATH.
+    #[arg(long, default_value = "env:CONCORD_BROKER", conflicts_with = "http")]
+    broker: String,
+    /// The federation's `queue_prefix`.
+    #[arg(long, default_value = "", conflicts_with = "http")]
+    queue_prefix: String,
+    /// Make new jobs, also of lines that were sent before.
+    #[arg(long)]
+    again: bool,
+    /// Write what came of each line, as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
 /// What every process of a distributed Concord is given.
 #[derive(Args)]
 struct Configured {
@@ -106,7 +137,7 @@ struct Probed {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let run = || -> anyhow::Result<()> {
-        let quiet = matches!(arguments.command, Command::Demo { .. });
+        let quiet = matches!(arguments.command, Command::Demo { .. } | Command::Submit(_));
         let default = if quiet { "warn" } else { "info" };
         let filter = filter(arguments.log.as_deref().unwrap_or(default))?;
         tracing_subscriber::fmt()
@@ -183,6 +214,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             let party = Party::read(&given.config, &environment)?;
             until_told(&given, |stop| party.run(health, stop)).await
         }
+        Command::Submit(batch) => send(batch).await,
         Command::Keygen { party, name, key } => {
             let identity = data_dir::make_key_file(&key)?;
             print(&Directory::entry(PartyId(party), &name, &identity.public()));
@@ -199,6 +231,26 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             print(&serde_json::to_string_pretty(&export::to_json(id, &model))?);
             Ok(())
         }
+    }
+}
+
+async fn send(batch: Batch) -> anyhow::Result<()> {
+    let folder = Path::new("");
+    let broker = (!batch.http)
+        .then(|| Broker::read(&batch.broker, batch.queue_prefix, folder, &environment));
+    let options = submit::Options {
+        file: batch.file,
+        api: batch.api,
+        broker: broker.transpose()?,
+        again: batch.again,
+        report: batch.report,
+    };
+    let mut out = std::io::stdout();
+    tokio::select! {
+        sent = submit::run(&options, &mut out) => sent,
+        told = told_to_stop() => told.and_then(|()| {
+            bail!("stopped; what was accepted goes on, and the same command follows it")
+        }),
     }
 }
 

@@ -77,13 +77,18 @@ pub struct Party {
 }
 
 /// Where the queues are.
-struct Broker {
+pub struct Broker {
     url: Zeroizing<String>,
     prefix: String,
 }
 
 impl Broker {
-    fn read(
+    /// `reference` is `env:NAME` or `file:PATH` (relative to `folder`), `prefix` begins the name of
+    /// every queue.
+    ///
+    /// # Errors
+    /// When the reference leads to no broker's address; never shows it.
+    pub fn read(
         reference: &str,
         prefix: String,
         folder: &Path,
@@ -98,7 +103,7 @@ impl Broker {
     }
 
     /// Must be called within a runtime.
-    fn connect(&self) -> anyhow::Result<Bus> {
+    pub(crate) fn connect(&self) -> anyhow::Result<Bus> {
         let config = rabbitmq::Config {
             url: self.url.to_string(),
             prefix: self.prefix.clone(),
@@ -155,7 +160,7 @@ impl Platform {
         Ok(Store::connect(&self.database).await?)
     }
 
-    /// Runs `concord api`: HTTP, any number of replicas.
+    /// Runs `concord api`: HTTP and the queue of batches, any number of replicas.
     ///
     /// # Errors
     /// When the database cannot be used or the address is taken.
@@ -172,7 +177,9 @@ impl Platform {
             base: self.base,
             now: standalone::now,
         };
-        api::serve(listener, api::app(state), api::Limits::default(), shutdown).await;
+        let batches = api::take_batches(state.clone(), shutdown.clone());
+        let http = api::serve(listener, api::app(state), api::Limits::default(), shutdown);
+        tokio::join!(batches, http);
         Ok(())
     }
 

@@ -107,7 +107,9 @@ impl Standalone {
         };
         let stop = platform.shutdown.clone();
         platform.tasks.spawn(async move {
-            api::serve(listener, api::app(state), api::Limits::default(), stop).await;
+            let batches = api::take_batches(state.clone(), stop.clone());
+            let http = api::serve(listener, api::app(state), api::Limits::default(), stop);
+            tokio::join!(batches, http);
             Ok(())
         });
         info!(%address, "Concord listens on {address}");

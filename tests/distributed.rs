@@ -1,6 +1,7 @@
 //! A distributed Concord: each role a process of its own, over RabbitMQ and PostgreSQL.
 
 mod away;
+mod batch;
 mod chaos;
 mod scaling;
 

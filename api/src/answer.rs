@@ -78,8 +78,21 @@ impl IntoResponse for Error {
     }
 }
 
+/// The envelope alone, for who is not answered by HTTP; the same bytes.
+pub(crate) fn bytes(answer: &Answer) -> Vec<u8> {
+    let text = match answer {
+        Ok(Data(data)) => text(StatusCode::OK, data, &Value::Null),
+        Err(error) => text(error.status(), &Value::Null, &error.to_string().into()),
+    };
+    text.into_bytes()
+}
+
+fn text(status: StatusCode, data: &Value, message: &Value) -> String {
+    json!({ "code": status.as_u16(), "data": data, "message": message }).to_string()
+}
+
 fn envelope(status: StatusCode, data: Value, message: Value) -> Response {
-    let body = json!({ "code": status.as_u16(), "data": data, "message": message }).to_string();
+    let body = text(status, &data, &message);
     let headers = [
         (
             header::CONTENT_TYPE,

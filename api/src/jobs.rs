@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::State;
 use crate::answer::Error;
+use crate::idempotency::{self, Idempotency};
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Error {
@@ -34,18 +35,32 @@ pub(crate) async fn registered(state: &State) -> Result<BTreeSet<PartyId>, Error
 
 /// Accepts a job: it is on disk when this returns. Its worker is told, if that goes quickly; a lost
 /// hint is repeated by the sweep.
-pub(crate) async fn submit(state: &State, spec: Spec, echo: String) -> Result<Submitted, Error> {
+/// A request whose name says that it was sent before is the job that came of it then.
+pub(crate) async fn submit(
+    state: &State,
+    spec: Spec,
+    echo: String,
+    name: Option<Idempotency>,
+) -> Result<Submitted, Error> {
     let owner = spec.guest();
     let queue = queue::invitations(spec.kind(), owner);
     let deadline = Duration::from_secs(JOB_DEADLINE_SECONDS.unsigned_abs());
+    let (field, key) = name.map(|name| (name.field, name.key)).unzip();
     let new = NewJob {
         spec,
         owner,
         echo,
         deadline,
-        key: None,
+        key,
     };
-    let submitted = state.store.submit(new).await?;
+    let submitted = state
+        .store
+        .submit(new)
+        .await
+        .map_err(|error| match (error, field) {
+            (store::Error::KeyReused, Some(field)) => idempotency::reused(field),
+            (error, _) => error.into(),
+        })?;
     let invitation = encode(&Invitation {
         job: submitted.job,
         attempt: Attempt(1),

@@ -18,25 +18,31 @@ const DEPTH_MAX: usize = 8;
 /// `Error::Invalid` when the bytes are no UTF-8, no JSON, repeat a field, nest deeper than
 /// `DEPTH_MAX`, or hold a number beyond the doubles.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Error> {
-    let invalid = |problem: String| {
+    read(bytes).map_err(|problem| {
         let hint = if bytes.trim_ascii_start().starts_with(b"{") {
             ""
         } else {
             "; it must be a JSON object (with curl, the content of a file is -d @FILE)"
         };
         Error::Invalid(format!("the body is not usable: {problem}{hint}"))
-    };
+    })
+}
+
+/// As [`parse`], for JSON that is no body.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| invalid(format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
+        .map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to() + 1))?;
     if text.trim_ascii().is_empty() {
-        return Err(invalid("it is empty, and must be a JSON object".to_owned()));
+        return Err("it is empty, and must be a JSON object".to_owned());
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth: 0 }
+    Strict { depth: 0 }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| invalid(error.to_string()))?;
-    Ok(value)
+        .map_err(|error| error.to_string())
 }
 
 /// Builds a `Value` as serde_json does, except that it refuses a repeated field and depth.

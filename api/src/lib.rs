@@ -1,13 +1,17 @@
 //! Concord's HTTP edge: takes jobs, answers polls, keeps nothing between two requests.
 //!
-//! One file per verb in `routes/`. What a request may say is read field by field
+//! One file per verb in `routes/`; jobs also come in batches through a queue (`batch`), by the same
+//! code. What a request may say is read field by field
 //! (`train_request`, `infer_request`, `hyperparameters`), what is answered has one envelope
 //! (`answer`), and the seed's words for our states are in `wording`.
 
 mod answer;
 mod base;
+mod batch;
+pub mod check;
 mod fields;
 mod hyperparameters;
+mod idempotency;
 mod infer_request;
 mod jobs;
 mod json;
@@ -16,6 +20,7 @@ mod request;
 mod routes;
 mod serve;
 mod sql;
+mod submission;
 mod train_request;
 mod wording;
 
@@ -27,6 +32,7 @@ use shared::store::Store;
 use tokio::sync::Notify;
 
 pub use base::{Base, BaseError};
+pub use batch::take_batches;
 pub use readiness::{Needs, probes};
 pub use serve::{Limits, serve};
 

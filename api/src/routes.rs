@@ -5,11 +5,11 @@ mod health;
 mod infer_status;
 mod model_board_url;
 mod model_cancel;
-mod model_infer;
+pub(crate) mod model_infer;
 mod model_info;
 mod model_list;
 mod model_report;
-mod model_train;
+pub(crate) mod model_train;
 mod train_status;
 
 use axum::Router;

@@ -1,6 +1,7 @@
 //! The API as its clients meet it: requests in, bytes out, with a store of its own per test.
 
 mod answers;
+mod batch;
 mod refusals;
 mod serving;
 mod support;

@@ -1,19 +1,32 @@
 //! `POST /model/infer`: takes a job that scores one party's rows with a trained model.
 
 use axum::extract;
-use serde_json::json;
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
 use shared::id::{ModelId, OrderId, PartyId};
 use shared::job::{InferSpec, JobStatus, Spec};
 use shared::party::Role;
 
 use crate::answer::{Answer, Data, Error};
+use crate::idempotency::Idempotency;
 use crate::request::Body;
+use crate::submission::Route;
 use crate::{State, infer_request, jobs, wording};
 
-pub(super) async fn handle(state: extract::State<State>, Body(body): Body) -> Answer {
-    let registered = jobs::registered(&state).await?;
-    let request = infer_request::read(&body, &registered)?;
-    let (training, spec) = jobs::training_of(&state, request.model).await?;
+pub(super) async fn handle(
+    state: extract::State<State>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Answer {
+    let name = Idempotency::of_headers(&headers, Route::Infer, &body)?;
+    take(&state, &body, name).await
+}
+
+/// Through any door.
+pub(crate) async fn take(state: &State, body: &Value, name: Option<Idempotency>) -> Answer {
+    let registered = jobs::registered(state).await?;
+    let request = infer_request::read(body, &registered)?;
+    let (training, spec) = jobs::training_of(state, request.model).await?;
     let (ModelId(model), PartyId(party)) = (request.model, request.party);
     match spec.parties.role(request.party) {
         Some(Role::Guest | Role::Host) => {}
@@ -35,7 +48,7 @@ pub(super) async fn handle(state: extract::State<State>, Body(body): Body) -> An
         party: request.party,
         query: request.query,
     };
-    let submitted = jobs::submit(&state, Spec::Infer(spec), "{}".to_owned()).await?;
+    let submitted = jobs::submit(state, Spec::Infer(spec), "{}".to_owned(), name).await?;
     let OrderId(order) = submitted.order;
     Ok(Data(json!({ "order_id": order })))
 }

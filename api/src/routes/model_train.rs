@@ -1,19 +1,32 @@
 //! `POST /model/train`: takes a training job.
 
 use axum::extract;
-use serde_json::json;
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
 use shared::id::{ModelId, OrderId};
 use shared::job::Spec;
 
 use crate::answer::{Answer, Data};
+use crate::idempotency::Idempotency;
 use crate::request::Body;
+use crate::submission::Route;
 use crate::{State, jobs, train_request};
 
-pub(super) async fn handle(state: extract::State<State>, Body(body): Body) -> Answer {
-    let registered = jobs::registered(&state).await?;
-    let request = train_request::read(&body, &registered)?;
-    let submitted =
-        jobs::submit(&state, Spec::Train(request.spec), request.echo.to_string()).await?;
+pub(super) async fn handle(
+    state: extract::State<State>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Answer {
+    let name = Idempotency::of_headers(&headers, Route::Train, &body)?;
+    take(&state, &body, name).await
+}
+
+/// Through any door.
+pub(crate) async fn take(state: &State, body: &Value, name: Option<Idempotency>) -> Answer {
+    let registered = jobs::registered(state).await?;
+    let request = train_request::read(body, &registered)?;
+    let (spec, echo) = (Spec::Train(request.spec), request.echo.to_string());
+    let submitted = jobs::submit(state, spec, echo, name).await?;
     let OrderId(order) = submitted.order;
     let ModelId(model) = submitted.model;
     Ok(Data(json!({ "model_id": model, "order_id": order })))

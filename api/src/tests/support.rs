@@ -1,6 +1,7 @@
 //! A server without a socket, and the seed's own words.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ pub(super) fn seed(heading: &str) -> (Option<&'static str>, Value) {
 pub(super) struct Server {
     pub(super) state: State,
     pub(super) app: Router,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 pub(super) struct Answered {
@@ -99,8 +100,13 @@ impl Server {
         Server {
             app: app(state.clone()),
             state,
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// The store's file.
+    pub(super) fn database(&self) -> PathBuf {
+        self.directory.path().join("concord.db")
     }
 
     /// Submits the seed's training; its model and order.

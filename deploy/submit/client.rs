@@ -1,0 +1,178 @@
+//! What a batch asks of the API by HTTP.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::batch::Line;
+
+const REQUEST_SECONDS_MAX: u64 = 30;
+/// Jobs on a page of the list: as many as the API gives.
+const PAGE: usize = shared::limits::JOBS_PAGE_MAX;
+
+/// One server's API.
+#[derive(Clone)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    /// What every address starts with.
+    pub(super) base: String,
+}
+
+/// The envelope of every answer.
+#[derive(Deserialize)]
+pub(super) struct Envelope {
+    pub(super) code: u16,
+    pub(super) data: Value,
+    pub(super) message: Option<String>,
+}
+
+/// How a job ended.
+#[derive(Debug, PartialEq)]
+pub(super) struct End {
+    pub(super) order: i64,
+    pub(super) model: Option<i64>,
+    /// In the API's words.
+    pub(super) status: String,
+    /// Why, if not well.
+    pub(super) reason: Option<Reason>,
+}
+
+/// Why a job failed.
+#[derive(Debug, Deserialize, PartialEq)]
+pub(super) struct Reason {
+    pub(super) code: String,
+    pub(super) text: String,
+    pub(super) remedy: String,
+}
+
+/// `/model/list`.
+#[derive(Deserialize)]
+struct Page {
+    jobs: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    order_id: i64,
+    model_id: Option<i64>,
+    status: String,
+}
+
+/// `/model/report`, as far as it says why.
+#[derive(Deserialize)]
+struct Report {
+    reason: Option<Reason>,
+}
+
+impl Client {
+    /// # Errors
+    /// When it is no address of a server.
+    pub(super) fn new(base: &str) -> anyhow::Result<Client> {
+        ensure!(
+            base.starts_with("http://"),
+            "--api {base}: it must start with http://"
+        );
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(REQUEST_SECONDS_MAX))
+            .build()?;
+        let base = base.trim_end_matches('/').to_owned();
+        Ok(Client { http, base })
+    }
+
+    /// Whether the API takes jobs now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) async fn health(&self) -> anyhow::Result<()> {
+        self.get::<Value>("/health").await.map(drop)
+    }
+
+    /// Posts a line; `None` when it may be taken later.
+    ///
+    /// # Errors
+    /// When what answers is no Concord.
+    pub(super) async fn post(&self, line: &Line) -> anyhow::Result<Option<Envelope>> {
+        let address = format!("{}{}", self.base, line.route);
+        let request = self.http.post(&address).body(line.body.clone());
+        let request = request.header("Idempotency-Key", &line.key);
+        let Ok(response) = request.send().await else {
+            return Ok(None);
+        };
+        let status = response.status().as_u16();
+        // Too late, too much, or nobody at home behind a proxy.
+        if matches!(status, 408 | 429 | 502..=504) {
+            return Ok(None);
+        }
+        match response.json::<Envelope>().await {
+            Ok(envelope) => Ok(Some(envelope)),
+            // It died while it spoke.
+            Err(error) if !error.is_decode() => Ok(None),
+            Err(_) => bail!("{address} answered {status}, and not as Concord does"),
+        }
+    }
+
+    /// Which of the jobs have ended, and how. A page of the list tells of many at once; places
+    /// without a job of ours are passed over.
+    ///
+    /// # Errors
+    /// When the API does not answer.
+    pub(super) async fn ends(&self, mut orders: BTreeSet<i64>) -> anyhow::Result<Vec<End>> {
+        let mut ends = Vec::new();
+        while let Some(newest) = orders.last().copied() {
+            let before = newest.saturating_add(1);
+            let page: Page = self
+                .get(&format!("/model/list?before={before}&size={PAGE}"))
+                .await?;
+            let oldest = page.jobs.last().map_or(newest, |entry| entry.order_id);
+            for entry in page.jobs {
+                if orders.contains(&entry.order_id) && has_ended(&entry.status) {
+                    ends.push(self.end(entry).await?);
+                }
+            }
+            orders.split_off(&oldest.min(newest));
+        }
+        Ok(ends)
+    }
+
+    async fn end(&self, entry: Entry) -> anyhow::Result<End> {
+        let Entry {
+            order_id: order,
+            model_id: model,
+            status,
+        } = entry;
+        let report = match status.as_str() {
+            "finished" => None,
+            _ => {
+                let path = format!("/model/report?order_id={order}");
+                Some(self.get::<Report>(&path).await?)
+            }
+        };
+        Ok(End {
+            order,
+            model,
+            status,
+            reason: report.and_then(|report| report.reason),
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let address = format!("{}{path}", self.base);
+        let answer = async {
+            let response = self.http.get(&address).send().await?;
+            let envelope: Envelope = response.json().await?;
+            match envelope.message {
+                Some(message) => bail!("{message}"),
+                None => Ok(serde_json::from_value(envelope.data)?),
+            }
+        };
+        answer.await.with_context(|| format!("GET {address}"))
+    }
+}
+
+fn has_ended(status: &str) -> bool {
+    ["finished", "failed", "canceled"].contains(&status)
+}
