@@ -166,3 +166,10 @@ pub const STORE_MIGRATION_SECONDS_MAX: u64 = 60;
 pub const STORE_TRIES_MAX: u32 = 5;
 /// Characters of a caller's name for its request.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Bytes of one row's `unique_id`: those of both queries' rows together stay below 4 GiB.
+pub const ID_BYTES_MAX: usize = 128;
+/// Milliseconds that a hospital's database waits for a lock on what is read.
+pub const SOURCE_LOCK_MILLISECONDS_MAX: u64 = 5_000;
+/// Seconds to tell a hospital's database that nobody waits for its answer any more.
+pub const SOURCE_CANCEL_SECONDS_MAX: u64 = 5;
