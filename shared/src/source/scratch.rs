@@ -22,6 +22,11 @@ impl Scratch {
         Scratch { name, url }
     }
 
+    /// What [`Scratch::reader`] is called.
+    pub(crate) fn reader_name(&self) -> String {
+        self.name.clone()
+    }
+
     /// The address of a role that may read every table of the database, and no more.
     pub(crate) async fn reader(&self) -> String {
         let name = &self.name;

@@ -403,7 +403,7 @@ fn what_is_no_finite_exact_number_is_an_error_that_names_the_column() {
     }
     let large = [
         Cell::Integer(1),
-        Cell::Missing,
+        Cell::Integer(38),
         Cell::Text("1e20"),
         Cell::Text("0.1"),
     ];
