@@ -184,14 +184,14 @@ fn a_schema_counts_and_public_comes_first_without_one() {
         CREATE SCHEMA \"Data\"; CREATE SCHEMA other;
         CREATE TABLE \"Data\".blood (unique_id int); INSERT INTO \"Data\".blood VALUES (1);
         CREATE TABLE other.blood (unique_id int); INSERT INTO other.blood VALUES (2);
-        CREATE TABLE other.only (unique_id int); INSERT INTO other.only VALUES (3);
+        CREATE TABLE other.single (unique_id int); INSERT INTO other.single VALUES (3);
         CREATE TABLE public.\"Both\" (unique_id int); INSERT INTO public.\"Both\" VALUES (4);
         CREATE TABLE other.both (unique_id int); INSERT INTO other.both VALUES (5);";
     with_database(script, |_, _, source| {
         for (name, id) in [
             ("data.blood", "1"),
             ("other.Blood", "2"),
-            ("only", "3"),
+            ("single", "3"),
             ("BOTH", "4"),
             ("other.both", "5"),
         ] {
@@ -203,7 +203,7 @@ fn a_schema_counts_and_public_comes_first_without_one() {
         }
         let error = failure(source, "select * from blood", &[]);
         assert!(matches!(error, Error::RelationAmbiguous { .. }), "{error}");
-        for name in ["public.only", "nothing.only", "data.only", "nothing"] {
+        for name in ["public.single", "nothing.single", "data.single", "nothing"] {
             let error = failure(source, &format!("select * from {name}"), &[]);
             assert!(matches!(error, Error::RelationUnknown { .. }), "{error}");
         }
@@ -295,7 +295,7 @@ fn a_role_that_reaches_beyond_tables_reads_nothing() {
     let script = "CREATE TABLE t (unique_id int); INSERT INTO t VALUES (1);";
     with_database(script, |runtime, scratch, reader| {
         let grant = |statement: &str| {
-            let statement = statement.replace("ROLE", &scratch.reader_name());
+            let statement = statement.replace('$', &scratch.reader_name());
             runtime.block_on(scratch.execute(&statement));
         };
         let refused = |source: &Source| {
@@ -310,12 +310,12 @@ fn a_role_that_reaches_beyond_tables_reads_nothing() {
             "pg_execute_server_program",
             "postgres",
         ] {
-            grant(&format!("GRANT {powerful} TO ROLE"));
+            grant(&format!("GRANT {powerful} TO $"));
             refused(reader);
-            grant(&format!("REVOKE {powerful} FROM ROLE"));
+            grant(&format!("REVOKE {powerful} FROM $"));
             assert_eq!(ids(reader, "select * from t"), ["1"]);
         }
-        grant("ALTER ROLE ROLE SUPERUSER");
+        grant("ALTER ROLE $ SUPERUSER");
         refused(reader);
     });
 }
@@ -499,12 +499,12 @@ fn predicate() -> impl Strategy<Value = Predicate> {
         4 => (column(), operator, literal()).prop_map(|(column, operator, literal)| {
             Predicate::Compare { column, operator, literal }
         }),
-        (column(), literal(), literal())
+        1 => (column(), literal(), literal())
             .prop_map(|(column, low, high)| Predicate::Between { column, low, high }),
-        (column(), prop::collection::vec(literal(), 1..4))
+        1 => (column(), prop::collection::vec(literal(), 1..4))
             .prop_map(|(column, literals)| Predicate::In { column, literals }),
-        column().prop_map(|column| Predicate::IsNull { column }),
-        column().prop_map(|column| Predicate::Like { column, pattern: "-%".to_owned() }),
+        1 => column().prop_map(|column| Predicate::IsNull { column }),
+        1 => column().prop_map(|column| Predicate::Like { column, pattern: "-%".to_owned() }),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
@@ -558,7 +558,7 @@ fn a_narrowed_query_loses_no_row_that_the_predicate_selects() {
             ("n = 0.1", &[4]),
             ("f in (0.1, 0.3)", &[4]),
             ("f between 0 and 1", &[1, 4, 5, 7]),
-            ("s < -4 or s > 7", &[1, 3, 4, 5, 9]),
+            ("s < -4 or s > 7", &[1, 2, 3, 4, 5, 9, 10]),
             ("s < -4 or not s > 7", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
             ("x = 38", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
         ] {
