@@ -89,7 +89,7 @@ pub async fn run(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
         .disable_cleanup(options.keep)
         .tempdir()?;
     let config = hospitals.write(folder.path())?;
-    let mut federation = Federation::read(&config)?;
+    let mut federation = Federation::read(&config, &|_| None)?;
     federation.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut standalone = Standalone::start(federation).await?;
     let client = Client::new(standalone.address)?;
@@ -210,7 +210,7 @@ impl Show<'_> {
         training: &Training,
         predictions: &[Prediction],
     ) -> anyhow::Result<Comparison> {
-        let federation = Federation::read(self.config)?;
+        let federation = Federation::read(self.config, &|_| None)?;
         let mut copies = BTreeMap::new();
         for party in federation.parties.keys() {
             let copy = export::model(&federation, *party, ModelId(training.model)).await?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use shared::id::PartyId;
 use shared::limits::PARTY_ID_MAX;
 use shared::session::Permits;
-use shared::source::Source;
+use shared::source::{Environment, Source};
 
 /// A federation whose every entry is in order.
 pub struct Federation {
@@ -71,18 +71,22 @@ impl Federation {
     ///
     /// # Errors
     /// Names the entry, its value and the rule.
-    pub fn read(path: &Path) -> anyhow::Result<Federation> {
+    pub fn read(path: &Path, environment: Environment<'_>) -> anyhow::Result<Federation> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the federation file {}", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, folder).with_context(|| format!("in {}", path.display()))
+        Self::parse(&text, folder, environment).with_context(|| format!("in {}", path.display()))
     }
 
     /// Checks a file's text; `folder` is what its paths are relative to.
     ///
     /// # Errors
     /// As [`Federation::read`].
-    pub fn parse(text: &str, folder: &Path) -> anyhow::Result<Federation> {
+    pub fn parse(
+        text: &str,
+        folder: &Path,
+        environment: Environment<'_>,
+    ) -> anyhow::Result<Federation> {
         let File {
             listen,
             data_dir,
@@ -102,8 +106,8 @@ impl Federation {
                 entry.id
             );
             ensure!(!entry.name.trim().is_empty(), "party {id}: name is empty");
-            let source =
-                Source::parse(&entry.source, folder).with_context(|| format!("party {id}"))?;
+            let source = Source::parse(&entry.source, folder, environment)
+                .with_context(|| format!("party {id}"))?;
             let permits = Permits {
                 unencrypted: entry.allow_unencrypted,
                 two_party: entry.allow_two_party,

@@ -190,7 +190,8 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             }
         }
         Command::Standalone { config } => {
-            let mut standalone = Standalone::start(Federation::read(&config)?).await?;
+            let mut standalone =
+                Standalone::start(Federation::read(&config, &environment)?).await?;
             tokio::select! {
                 ended = standalone.failed() => ended?,
                 told = told_to_stop() => told?,
@@ -225,7 +226,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             party,
             model,
         } => {
-            let federation = Federation::read(&config)?;
+            let federation = Federation::read(&config, &environment)?;
             let id = ModelId(model);
             let model = export::model(&federation, PartyId(party), id).await?;
             print(&serde_json::to_string_pretty(&export::to_json(id, &model))?);

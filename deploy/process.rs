@@ -11,7 +11,7 @@ use shared::bus::{Bus, rabbitmq};
 use shared::id::PartyId;
 use shared::seal::Identity;
 use shared::session::Permits;
-use shared::source::Source;
+use shared::source::{Environment, Source};
 use shared::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -56,9 +56,6 @@ struct PartyFile {
     #[serde(default)]
     allow_two_party: bool,
 }
-
-/// How variables of the environment are looked up.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The platform's configuration, checked.
 pub struct Platform {
@@ -275,7 +272,7 @@ impl Party {
                 unencrypted: file.allow_unencrypted,
                 two_party: file.allow_two_party,
             },
-            source: Some(Source::parse(&file.source, folder)?),
+            source: Some(Source::parse(&file.source, folder, environment)?),
         };
         let broker = Broker::read(&file.broker, file.queue_prefix, folder, environment)?;
         Ok(Party { broker, worker })

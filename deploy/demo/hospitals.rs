@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use csv::StringRecord;
 use serde::Serialize;
 use shared::draw::Draw;
-use shared::table::{Label, Selection, Table};
+use shared::table::{Label, Rows, Table};
 
 const TABLE: &str = include_str!("../wdbc.csv");
 /// Where the rows are from, as the demo says it.
@@ -142,23 +142,22 @@ impl Hospitals {
         let column = |name| self.header.iter().position(|column| column == name);
         let unique_id = column(UNIQUE_ID).context("the embedded table has no ids")?;
         let class = column(LABEL).context("the embedded table has no classes")?;
-        let (mut names, mut classes, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rows = Rows::new(self.attributes().len());
         let wanted = self.all.iter().filter(|each| ids.contains(&each.id));
         for record in wanted.flat_map(|hospital| &hospital.records) {
-            names.push(Some(record[unique_id].to_owned()));
-            classes.push(Some(record[class].to_owned()));
-            for (index, field) in record.iter().enumerate() {
-                if index != unique_id && index != class {
-                    values.push(field.parse::<f64>()?);
-                }
-            }
+            let own = record.iter().enumerate();
+            let own = own.filter(|(index, _)| *index != unique_id && *index != class);
+            let values: Vec<f64> = own
+                .map(|(_, field)| field.parse())
+                .collect::<Result<_, _>>()?;
+            let positive = label.is(&record[class]);
+            rows.push(
+                Some(&record[unique_id]),
+                Some(positive),
+                values.into_iter().map(Ok),
+            )?;
         }
-        let selection = Selection {
-            ids: names,
-            labels: Some(classes),
-            values,
-        };
-        let (table, _) = Table::for_training(selection, None, label)?;
+        let (table, _) = Table::for_training(rows)?;
         Ok(table)
     }
 }
@@ -214,7 +213,7 @@ mod tests {
     fn the_federation_file_names_sources_that_are_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = Hospitals::deal().unwrap().write(folder.path()).unwrap();
-        let federation = Federation::read(&path).unwrap();
+        let federation = Federation::read(&path, &|_| None).unwrap();
         let names: Vec<&str> = federation
             .parties
             .values()

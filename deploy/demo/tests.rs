@@ -62,7 +62,7 @@ fn a_score_that_is_not_the_models_own_is_noticed() {
         let round = |score: f64| format!("{score:.4}").parse().unwrap();
         let mut all = own
             .map(|(id, score)| Prediction {
-                unique_id: id.clone(),
+                unique_id: id.to_owned(),
                 label: round(score),
             })
             .collect();

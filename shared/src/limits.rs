@@ -183,3 +183,10 @@ pub const BATCH_UNANSWERED_MAX: usize = 32;
 pub const BATCH_REPEAT_SECONDS: u64 = 5;
 /// Seconds between two such repeats at most.
 pub const BATCH_REPEAT_SECONDS_MAX: u64 = 60;
+
+/// Bytes of one row's `unique_id`: those of both queries' rows together stay below 4 GiB.
+pub const ID_BYTES_MAX: usize = 128;
+/// Milliseconds that a hospital's database waits for a lock on what is read.
+pub const SOURCE_LOCK_MILLISECONDS_MAX: u64 = 5_000;
+/// Seconds to tell a hospital's database that nobody waits for its answer any more.
+pub const SOURCE_CANCEL_SECONDS_MAX: u64 = 5;

@@ -5,6 +5,7 @@
 //! in any statement. A new kind of source is one file and one arm of [`Source`].
 
 pub mod csv;
+pub mod postgres;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod sqlite;
@@ -12,10 +13,12 @@ pub mod sqlite;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use crate::job::{Cohort, Reason, ReasonCode};
 use crate::limits;
 use crate::query::{self, Query, Relation, Resolved, Rule};
-use crate::table::{DataError, Dropped, Label, Needed, Selection, Table};
+use crate::table::{Classes, DataError, Dropped, Label, Needed, Rows, Table, Wanted};
 
 /// A party's data.
 #[derive(Clone, Debug)]
@@ -24,7 +27,12 @@ pub enum Source {
     Csv(csv::Folder),
     /// A SQLite file.
     Sqlite(sqlite::File),
+    /// A PostgreSQL database.
+    Postgres(postgres::Database),
 }
+
+/// How variables of the environment are looked up.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A source that a configuration names and that is not there.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +40,8 @@ pub enum ConfigError {
     /// The text does not start with a known kind of source. It may hold a password, so no more
     /// than its scheme is told.
     #[error(
-        "source: it starts with {scheme:?}, which is no kind of source; write csv:FOLDER or sqlite:FILE"
+        "source: it starts with {scheme:?}, which is no kind of source; write csv:FOLDER, \
+         sqlite:FILE, postgres://..., or env:NAME or file:PATH of such a url"
     )]
     Scheme {
         /// What stands before the first colon.
@@ -56,6 +65,33 @@ pub enum ConfigError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The environment lacks a variable that is referred to.
+    #[error("source: the environment variable {name} is not set")]
+    Variable {
+        /// Its name.
+        name: String,
+    },
+    /// The file with the url cannot be read.
+    #[error("source: cannot read the file {path:?} that it refers to")]
+    Reference {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// What is referred to is no address of a PostgreSQL database.
+    #[error("source: it refers to something that does not start with postgres://")]
+    NoPostgres,
+    /// The address cannot be understood. It may hold a password and is not told.
+    #[error("source: the url is not postgres://ROLE:PASSWORD@HOST:PORT/DATABASE")]
+    Url,
+    /// A password stands where everybody reads it.
+    #[error(
+        "source: a password does not stand in this file; put the whole url elsewhere and write \
+         env:NAME or file:PATH"
+    )]
+    Password,
+    /// The address asks for TLS.
+    #[error("source: the url says sslmode=require, and there is no TLS to a database yet")]
+    Encryption,
 }
 
 /// Why rows could not be read or used.
@@ -74,7 +110,7 @@ pub enum Error {
         relation: String,
     },
     /// Several relations match, and none exactly.
-    #[error("several relations differ from {relation} in case only")]
+    #[error("several relations are named like {relation}, differing in case or schema only")]
     RelationAmbiguous {
         /// The relation as it was asked for.
         relation: String,
@@ -103,6 +139,13 @@ pub enum Error {
         /// What every line must be.
         rule: &'static str,
     },
+    /// The database's role may do more than read tables.
+    #[error(
+        "the source's role is a superuser or may use files or programs of its server, and no rows \
+         are read by such a role; let CREATE ROLE name LOGIN make another one, and GRANT it USAGE \
+         on the schema and SELECT on the tables"
+    )]
+    RoleRefused,
     /// The source cannot be read.
     #[error("relation {relation} cannot be read: {cause}")]
     Unreadable {
@@ -135,7 +178,9 @@ impl Error {
             | Error::RelationRefused { .. } => ReasonCode::RelationUnknown,
             Error::Data { error, .. } => code(error),
             Error::Line { .. } => ReasonCode::DataError,
-            Error::Unreadable { .. } | Error::Slow { .. } => ReasonCode::SourceUnavailable,
+            Error::RoleRefused | Error::Unreadable { .. } | Error::Slow { .. } => {
+                ReasonCode::SourceUnavailable
+            }
             Error::Interrupted => ReasonCode::Internal,
         }
     }
@@ -149,7 +194,9 @@ fn code(error: &DataError) -> ReasonCode {
         | DataError::ColumnRepeated { .. }
         | DataError::LabelUnknown { .. } => ReasonCode::ColumnUnknown,
         DataError::NotNumeric { .. } | DataError::NotText { .. } => ReasonCode::ColumnNotNumeric,
-        DataError::NotFinite { .. } | DataError::NotExact { .. } => ReasonCode::ValueRange,
+        DataError::NotFinite { .. } | DataError::NotExact { .. } | DataError::IdTooLong { .. } => {
+            ReasonCode::ValueRange
+        }
         DataError::TwoRows | DataError::TwoClasses => ReasonCode::DataError,
         DataError::NoRows => ReasonCode::NoRows,
         DataError::TooManyRows { .. } => ReasonCode::TooManyRows,
@@ -167,51 +214,50 @@ impl From<Error> for Reason {
     }
 }
 
-/// How much, and until when, one query may read.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    rows_max: usize,
-    until: Instant,
-}
-
-impl Bounds {
-    fn new(rows_max: usize) -> Bounds {
-        Bounds {
-            rows_max,
-            until: Instant::now() + Duration::from_secs(limits::SOURCE_READ_SECONDS_MAX),
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        Instant::now() >= self.until
-    }
-}
-
 impl Source {
-    /// Reads `csv:FOLDER` or `sqlite:FILE`; a relative path starts at `base`, the folder of the
-    /// configuration file.
+    /// Reads `csv:FOLDER`, `sqlite:FILE`, `postgres://ROLE@HOST:PORT/DATABASE`, or where such a url
+    /// stands, which is the only place for one with a password: `env:NAME` or `file:PATH`. A
+    /// relative path starts at `base`, the folder of the configuration file.
     ///
     /// # Errors
-    /// [`ConfigError`] for an unknown scheme, a missing folder, a missing file.
-    pub fn parse(text: &str, base: &Path) -> Result<Source, ConfigError> {
+    /// [`ConfigError`] for an unknown scheme, a missing folder, file or variable, a malformed url, a
+    /// password in `text` itself.
+    pub fn parse(
+        text: &str,
+        base: &Path,
+        environment: Environment<'_>,
+    ) -> Result<Source, ConfigError> {
         match text.split_once(':') {
             Some(("csv", folder)) => csv::Folder::open(&base.join(folder)).map(Source::Csv),
             Some(("sqlite", file)) => sqlite::File::open(&base.join(file)).map(Source::Sqlite),
+            Some(("postgres" | "postgresql", _)) => {
+                let database = postgres::Database::parse(text)?;
+                if database.has_password() {
+                    return Err(ConfigError::Password);
+                }
+                Ok(Source::Postgres(database))
+            }
+            Some(("env", name)) => {
+                let url = environment(name).ok_or_else(|| ConfigError::Variable {
+                    name: name.to_owned(),
+                })?;
+                referred(Zeroizing::new(url))
+            }
+            Some(("file", path)) => {
+                let path = base.join(path);
+                match std::fs::read_to_string(&path) {
+                    Ok(url) => referred(Zeroizing::new(url)),
+                    Err(_) => Err(ConfigError::Reference { path }),
+                }
+            }
             other => Err(ConfigError::Scheme {
                 scheme: other.map_or("", |(scheme, _)| scheme).to_owned(),
             }),
         }
     }
 
-    /// What one query selects, of the columns that a job needs.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn read(&self, query: &Query, needed: &Needed) -> Result<Selection, Error> {
-        self.read_at_most(query, needed, limits::ROWS_MAX).await
-    }
-
-    /// The rows of both queries of a cohort, with their classes. Equal queries are read once.
+    /// The rows of both queries of a cohort, with their classes. Equal queries are read once; a
+    /// database shows both as of one moment.
     ///
     /// # Errors
     /// See [`Error`].
@@ -221,16 +267,28 @@ impl Source {
         needed: &Needed,
         label: &Label,
     ) -> Result<(Table, Dropped), Error> {
-        let pos = self.read(&cohort.pos, needed).await?;
-        let (neg, relation) = if cohort.neg == cohort.pos {
-            (None, cohort.pos.relation.to_string())
-        } else {
-            let relations = format!("{} and {}", cohort.pos.relation, cohort.neg.relation);
-            (Some(self.read(&cohort.neg, needed).await?), relations)
-        };
-        let label = label.clone();
+        let (source, cohort) = (self.clone(), cohort.clone());
+        let (needed, label) = (needed.clone(), label.clone());
         off_the_reactor(move || {
-            Table::for_training(pos, neg, &label).map_err(|error| Error::Data { relation, error })
+            let Cohort { pos, neg } = &cohort;
+            let wanted = |query, otherwise| Wanted {
+                query,
+                needed: &needed,
+                classes: Classes::Label {
+                    label: &label,
+                    otherwise,
+                },
+                rows_max: limits::ROWS_MAX,
+            };
+            let (relation, all) = if neg == pos {
+                (pos.relation.to_string(), vec![wanted(pos, None)])
+            } else {
+                let relations = format!("{} and {}", pos.relation, neg.relation);
+                let both = vec![wanted(pos, Some(true)), wanted(neg, Some(false))];
+                (relations, both)
+            };
+            let rows = source.read(&all, until(all.len()))?;
+            Table::for_training(rows).map_err(|error| Error::Data { relation, error })
         })
         .await
     }
@@ -244,35 +302,55 @@ impl Source {
         query: &Query,
         needed: &Needed,
     ) -> Result<(Table, Dropped), Error> {
-        let rows_max = limits::SCORED_ROWS_MAX;
-        let selection = self.read_at_most(query, needed, rows_max).await?;
-        let attributes = needed.attributes.len();
-        let relation = query.relation.to_string();
+        let (source, query, needed) = (self.clone(), query.clone(), needed.clone());
         off_the_reactor(move || {
-            Table::for_inference(selection, attributes)
-                .map_err(|error| Error::Data { relation, error })
+            let wanted = Wanted {
+                query: &query,
+                needed: &needed,
+                classes: Classes::Unneeded,
+                rows_max: limits::SCORED_ROWS_MAX,
+            };
+            let rows = source.read(&[wanted], until(1))?;
+            let relation = query.relation.to_string();
+            Table::for_inference(rows).map_err(|error| Error::Data { relation, error })
         })
         .await
     }
 
-    async fn read_at_most(
-        &self,
-        query: &Query,
-        needed: &Needed,
-        rows_max: usize,
-    ) -> Result<Selection, Error> {
-        let (source, query, needed) = (self.clone(), query.clone(), needed.clone());
-        let bounds = Bounds::new(rows_max);
-        off_the_reactor(move || source.read_now(&query, &needed, bounds)).await
-    }
-
-    fn read_now(&self, query: &Query, needed: &Needed, bounds: Bounds) -> Result<Selection, Error> {
-        query.check().map_err(|rule| Error::Query { rule })?;
-        match self {
-            Source::Csv(folder) => folder.read(query, needed, bounds),
-            Source::Sqlite(file) => file.read(query, needed, bounds),
+    /// The rows of all queries, which want the same columns.
+    fn read(&self, all: &[Wanted<'_>], until: Instant) -> Result<Rows, Error> {
+        for wanted in all {
+            let checked = wanted.query.check();
+            checked.map_err(|rule| Error::Query { rule })?;
         }
+        let attributes = all.first().map_or(0, |first| first.needed.attributes.len());
+        let mut rows = Rows::new(attributes);
+        match self {
+            Source::Csv(folder) => all
+                .iter()
+                .try_for_each(|wanted| folder.read(*wanted, until, &mut rows))?,
+            Source::Sqlite(file) => all
+                .iter()
+                .try_for_each(|wanted| file.read(*wanted, until, &mut rows))?,
+            Source::Postgres(database) => database.read(all, until, &mut rows)?,
+        }
+        Ok(rows)
     }
+}
+
+fn referred(url: Zeroizing<String>) -> Result<Source, ConfigError> {
+    let url = url.trim();
+    match url.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => {
+            postgres::Database::parse(url).map(Source::Postgres)
+        }
+        _ => Err(ConfigError::NoPostgres),
+    }
+}
+
+/// When reading so many queries must be over.
+fn until(queries: usize) -> Instant {
+    Instant::now() + Duration::from_secs(limits::SOURCE_READ_SECONDS_MAX * queries as u64)
 }
 
 async fn off_the_reactor<T: Send + 'static>(

@@ -1,5 +1,7 @@
 //! One party's rows for one job, in memory: selected, joined, labelled, sorted.
 
+mod ids;
+mod rows;
 mod selecting;
 
 use std::cmp::Ordering;
@@ -9,8 +11,11 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-pub use self::selecting::{Cell, Selecting};
-use crate::query::{Number, compare};
+pub use self::ids::Ids;
+pub use self::rows::Rows;
+pub use self::selecting::{Cell, Classes, Selecting, Wanted};
+use crate::limits;
+use crate::query::compare;
 
 /// The columns a job needs of every relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,23 +37,11 @@ pub struct Label {
     pub value: String,
 }
 
-/// What one query selected, as a source delivers it (see [`Selecting`]).
-#[derive(Clone, Default)]
-pub struct Selection {
-    /// `unique_id` of each row, as text; `None` where it is missing.
-    pub ids: Vec<Option<String>>,
-    /// The class cell of each row as text (`None` where missing); `None` when the relation has no
-    /// such column.
-    pub labels: Option<Vec<Option<String>>>,
-    /// rows x attributes, row by row; NaN where a value is missing, else finite.
-    pub values: Vec<f64>,
-}
-
 /// Rows ready for computation.
 #[derive(PartialEq)]
 pub struct Table {
     /// `unique_id` of each row, ascending (numerically when all are numbers), no repeats.
-    pub ids: Vec<String>,
+    pub ids: Ids,
     /// rows x attributes, finite.
     pub values: Array2<f64>,
     /// Class of each row; empty for inference.
@@ -121,6 +114,15 @@ pub enum DataError {
         /// Its column.
         column: String,
     },
+    /// An id that no hospital has.
+    #[error(
+        "column {column:?} holds a text of more than {} bytes",
+        limits::ID_BYTES_MAX
+    )]
+    IdTooLong {
+        /// Its column.
+        column: String,
+    },
     /// One `unique_id`, two different rows.
     #[error("two rows with one `unique_id` have different values")]
     TwoRows,
@@ -139,107 +141,28 @@ pub enum DataError {
 }
 
 impl Label {
-    fn is(&self, cell: &str) -> bool {
+    /// Whether this cell of the column is that of a positive row.
+    pub fn is(&self, cell: &str) -> bool {
         compare(cell, &self.value) == Ordering::Equal
     }
 }
 
-/// A row without anything missing.
-struct Row<'a> {
-    id: &'a str,
-    positive: bool,
-    values: &'a [f64],
-}
-
 impl Table {
-    /// The union of two selections, each row with its class. `neg` is `None` when both queries are
-    /// the same. Where a selection has the label column, its cells decide; else the query does.
-    /// Rows with anything missing and repeats of a row are left out and counted.
+    /// The rows of a training, each with its class. Repeats of a row are left out and counted.
     ///
     /// # Errors
-    /// [`DataError::LabelUnknown`], [`DataError::TwoRows`], [`DataError::TwoClasses`] (also when
-    /// both queries select an id and only they tell the classes apart), [`DataError::NoRows`].
-    pub fn for_training(
-        pos: Selection,
-        neg: Option<Selection>,
-        label: &Label,
-    ) -> Result<(Table, Dropped), DataError> {
-        if neg.is_none() && pos.labels.is_none() {
-            return Err(DataError::LabelUnknown {
-                column: label.column.clone(),
-            });
-        }
-        let mut rows = Vec::with_capacity(pos.ids.len());
-        let mut dropped = Dropped::default();
-        let selections = [(Some(&pos), true), (neg.as_ref(), false)];
-        for (selection, by_query) in selections {
-            let Some(selection) = selection else {
-                continue;
-            };
-            let labels = selection.labels.as_deref();
-            let class = |row: usize| match labels {
-                Some(labels) => labels[row].as_deref().map(|cell| label.is(cell)),
-                None => Some(by_query),
-            };
-            let attributes = selection.values.len().checked_div(selection.ids.len());
-            let attributes = attributes.unwrap_or_default();
-            dropped.missing += selection.complete(attributes, &class, &mut rows);
-        }
-        Table::build(rows, true, dropped)
+    /// [`DataError::TwoRows`], [`DataError::TwoClasses`] (also when both queries select an id and
+    /// only they tell the classes apart), [`DataError::NoRows`].
+    pub fn for_training(rows: Rows) -> Result<(Table, Dropped), DataError> {
+        rows.into_table(true)
     }
 
     /// The rows of one selection, without classes.
     ///
     /// # Errors
     /// [`DataError::TwoRows`], [`DataError::NoRows`].
-    pub fn for_inference(
-        selection: Selection,
-        attributes: usize,
-    ) -> Result<(Table, Dropped), DataError> {
-        let mut rows = Vec::with_capacity(selection.ids.len());
-        let missing = selection.complete(attributes, &|_| Some(false), &mut rows);
-        let dropped = Dropped {
-            missing,
-            repeated: 0,
-        };
-        Table::build(rows, false, dropped)
-    }
-
-    fn build(
-        mut rows: Vec<Row<'_>>,
-        classes: bool,
-        mut dropped: Dropped,
-    ) -> Result<(Table, Dropped), DataError> {
-        let Some(first) = rows.first() else {
-            return Err(DataError::NoRows);
-        };
-        let attributes = first.values.len();
-        sort(&mut rows);
-        let mut table = Table {
-            ids: Vec::with_capacity(rows.len()),
-            values: Array2::default((0, 0)),
-            positive: Vec::new(),
-        };
-        let mut values = Vec::with_capacity(rows.len() * attributes);
-        let mut before: Option<&Row<'_>> = None;
-        for row in &rows {
-            match before.filter(|before| before.id == row.id) {
-                Some(twin) if twin.values != row.values => return Err(DataError::TwoRows),
-                Some(twin) if twin.positive != row.positive => return Err(DataError::TwoClasses),
-                Some(_) => dropped.repeated += 1,
-                None => {
-                    table.ids.push(row.id.to_owned());
-                    values.extend_from_slice(row.values);
-                    if classes {
-                        table.positive.push(row.positive);
-                    }
-                }
-            }
-            before = Some(row);
-        }
-        table.values = Array2::from_shape_vec((table.ids.len(), attributes), values)
-            .expect("every row has the same number of values");
-        Ok((table, dropped))
+    pub fn for_inference(rows: Rows) -> Result<(Table, Dropped), DataError> {
+        rows.into_table(false)
     }
 
     /// Tells tables apart without telling what they hold: HMAC-SHA256 over the names of the
@@ -273,44 +196,6 @@ impl Table {
             mac.update(&encoded);
         }
         mac.finalize().into_bytes().into()
-    }
-}
-
-impl Selection {
-    /// Adds the rows that lack nothing, and counts the others.
-    fn complete<'a>(
-        &'a self,
-        attributes: usize,
-        class: &dyn Fn(usize) -> Option<bool>,
-        rows: &mut Vec<Row<'a>>,
-    ) -> u64 {
-        let mut missing = 0;
-        for (index, id) in self.ids.iter().enumerate() {
-            let values = &self.values[index * attributes..][..attributes];
-            match (id, class(index)) {
-                (Some(id), Some(positive)) if !values.iter().any(|value| value.is_nan()) => {
-                    rows.push(Row {
-                        id,
-                        positive,
-                        values,
-                    });
-                }
-                _ => missing += 1,
-            }
-        }
-        missing
-    }
-}
-
-/// By id: as numbers when all are (equal ones such as 7 and 07 as text), else as text.
-fn sort(rows: &mut [Row<'_>]) {
-    if rows.iter().all(|row| Number::parse(row.id).is_some()) {
-        rows.sort_by(|left, right| {
-            let numbers = Number::parse(left.id).cmp(&Number::parse(right.id));
-            numbers.then_with(|| left.id.cmp(right.id))
-        });
-    } else {
-        rows.sort_by(|left, right| left.id.cmp(right.id));
     }
 }
 

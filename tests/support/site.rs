@@ -101,7 +101,7 @@ impl Site {
     }
 
     pub(crate) fn federation(&self) -> Federation {
-        Federation::read(&self.config()).expect("a federation")
+        Federation::read(&self.config(), &|_| None).expect("a federation")
     }
 
     /// A model as a party opens it.
@@ -130,7 +130,7 @@ impl Site {
         let mut tables = BTreeMap::new();
         for (party, cohort) in &spec.cohorts {
             let source = format!("csv:hospital-{party}");
-            let source = Source::parse(&source, self.path()).expect("there");
+            let source = Source::parse(&source, self.path(), &|_| None).expect("there");
             let read = source.training_table(cohort, &needed, &spec.label).await;
             tables.insert(party.0, read.expect("readable").0);
         }
@@ -152,10 +152,7 @@ impl Site {
         let tables = self.tables(spec).await;
         let views: Vec<_> = tables.values().map(|table| table.values.view()).collect();
         let pooled = Table {
-            ids: tables
-                .values()
-                .flat_map(|table| table.ids.clone())
-                .collect(),
+            ids: tables.values().flat_map(|table| table.ids.iter()).collect(),
             values: concatenate(ndarray::Axis(0), &views).expect("equally wide"),
             positive: tables
                 .values()

@@ -314,7 +314,11 @@ async fn readiness_says_what_is_missing_and_who_is_away() {
         "not ready; missing: a status aggregator"
     );
     let bus = &server.state.bus;
-    let read = async |name: &str| bus.open(name, QueueKind::Durable, 1).await.expect("a queue");
+    let read = async |name: &str| {
+        bus.open(name, QueueKind::Durable, 1)
+            .await
+            .expect("a queue")
+    };
     let _events = read(queue::EVENTS).await;
     let _guest = read(&queue::guest(PartyId(3))).await;
     let data = server.get("/ready").await.data();

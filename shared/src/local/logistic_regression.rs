@@ -24,6 +24,7 @@ use crate::draw::{self, Draw};
 use crate::fixed_point::{self, RangeError};
 use crate::limits::FRACTION_BITS;
 use crate::model::{Model, Standardization};
+use crate::table::Ids;
 
 /// Sums over some rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,7 +208,7 @@ pub struct Batches {
 
 impl Batches {
     /// Deals rows, named by `ids`, to `count` batches.
-    pub fn new(shape: &[u8], ids: &[String], count: u32) -> Self {
+    pub fn new(shape: &[u8], ids: &Ids, count: u32) -> Self {
         let of_row = if count == 1 {
             Vec::new()
         } else {

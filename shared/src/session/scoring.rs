@@ -99,11 +99,11 @@ impl Scoring {
 
     fn scores(&self, rows: &Rows) -> Vec<Score> {
         let table = &rows.table;
-        let score = |(id, row): (&String, _)| {
+        let score = |(id, row): (&str, _)| {
             let probability = logistic_regression::score(&self.model, row);
             let label = (probability * SCORE_SCALE).round_ties_even() / SCORE_SCALE;
             Score {
-                unique_id: id.clone(),
+                unique_id: id.to_owned(),
                 label,
             }
         };

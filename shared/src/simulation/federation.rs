@@ -81,7 +81,7 @@ pub(super) fn rows(seed: u64, rows: usize, columns: usize) -> Table {
 /// Some rows of a table.
 pub(super) fn select(table: &Table, rows: &[usize]) -> Table {
     Table {
-        ids: rows.iter().map(|&row| table.ids[row].clone()).collect(),
+        ids: rows.iter().map(|&row| &table.ids[row]).collect(),
         values: table.values.select(ndarray::Axis(0), rows),
         positive: rows.iter().map(|&row| table.positive[row]).collect(),
     }

@@ -7,10 +7,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use super::{Bounds, ConfigError, Error, resolve};
-use crate::query::{Query, Relation};
-use crate::table::{Cell, Needed, Selecting, Selection};
+use super::{ConfigError, Error, resolve};
+use crate::query::Relation;
+use crate::table::{Cell, Rows, Selecting, Wanted};
 
 /// A folder that exists, every link in its path resolved.
 #[derive(Clone, Debug)]
@@ -37,37 +38,36 @@ impl Folder {
 
     pub(super) fn read(
         &self,
-        query: &Query,
-        needed: &Needed,
-        bounds: Bounds,
-    ) -> Result<Selection, Error> {
-        let relation = || query.relation.to_string();
+        wanted: Wanted<'_>,
+        until: Instant,
+        rows: &mut Rows,
+    ) -> Result<(), Error> {
+        let relation = &wanted.query.relation;
         let data = |error| Error::Data {
-            relation: relation(),
+            relation: relation.to_string(),
             error,
         };
-        let file = fs::File::open(self.locate(&query.relation)?)
-            .map_err(|error| unreadable(&query.relation, &error))?;
+        let file =
+            fs::File::open(self.locate(relation)?).map_err(|error| unreadable(relation, &error))?;
         let mut reader = ::csv::Reader::from_reader(io::BufReader::new(file));
-        let malformed = |error: ::csv::Error| malformed(&query.relation, &error);
+        let malformed = |error: ::csv::Error| malformed(relation, &error);
         let headers = reader.headers().map_err(malformed)?;
         let columns: Vec<String> = headers.iter().map(|name| name.trim().to_owned()).collect();
-        let mut selecting =
-            Selecting::new(&columns, query, needed, bounds.rows_max).map_err(data)?;
+        let mut selecting = Selecting::new(&columns, wanted, rows).map_err(data)?;
         let mut record = ::csv::StringRecord::new();
-        let mut rows = 0_u64;
+        let mut read = 0_u64;
         while reader.read_record(&mut record).map_err(malformed)? {
-            if rows.is_multiple_of(ROWS_PER_LOOK) && bounds.is_over() {
+            if read.is_multiple_of(ROWS_PER_LOOK) && Instant::now() >= until {
                 return Err(Error::Slow {
-                    relation: relation(),
+                    relation: relation.to_string(),
                 });
             }
-            rows += 1;
+            read += 1;
             selecting
                 .row(&|column| Cell::Text(&record[column]))
                 .map_err(data)?;
         }
-        Ok(selecting.finish())
+        Ok(())
     }
 
     /// The relation's file, inside the folder also after every link is resolved.

@@ -22,6 +22,20 @@ impl Scratch {
         Scratch { name, url }
     }
 
+    /// What [`Scratch::reader`] is called.
+    pub(crate) fn reader_name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// The address of a role that may read every table of the database, and no more.
+    pub(crate) async fn reader(&self) -> String {
+        let name = &self.name;
+        let role = format!("CREATE ROLE {name} LOGIN IN ROLE pg_read_all_data");
+        execute(&server(), &role).await;
+        let (_, host) = self.url.split_once('@').unwrap();
+        format!("postgres://{name}@{host}")
+    }
+
     pub(crate) async fn execute(&self, sql: &str) {
         execute(&self.url, sql).await;
     }
@@ -36,6 +50,7 @@ impl Scratch {
     pub(crate) async fn remove(self) {
         let sql = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         execute(&server(), &sql).await;
+        execute(&server(), &format!("DROP ROLE IF EXISTS {}", self.name)).await;
     }
 }
 

@@ -8,15 +8,16 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
-use super::{Bounds, ConfigError, Error, resolve};
-use crate::query::{Query, Relation};
-use crate::table::{Cell, Needed, Selecting, Selection};
+use super::{ConfigError, Error, resolve};
+use crate::query::Relation;
+use crate::table::{Cell, Rows, Selecting, Wanted};
 
 /// A file that exists.
 #[derive(Clone, Debug)]
@@ -57,17 +58,17 @@ impl File {
 
     pub(super) fn read(
         &self,
-        query: &Query,
-        needed: &Needed,
-        bounds: Bounds,
-    ) -> Result<Selection, Error> {
-        let relation = &query.relation;
+        wanted: Wanted<'_>,
+        until: Instant,
+        rows: &mut Rows,
+    ) -> Result<(), Error> {
+        let relation = &wanted.query.relation;
         let failed = |error: rusqlite::Error| failed(relation, &error);
         let data = |error| Error::Data {
             relation: relation.to_string(),
             error,
         };
-        let connection = self.connect(bounds).map_err(failed)?;
+        let connection = self.connect(until).map_err(failed)?;
         let mut tables = tables(&connection).map_err(failed)?;
         let table = tables.swap_remove(resolve(&tables, &relation.name, relation)?);
         let from = format!("FROM \"main\".{}", quoted(&table));
@@ -76,8 +77,7 @@ impl File {
             .prepare(&format!("SELECT * {from}"))
             .map_err(failed)?;
         let columns = all.column_names();
-        let mut selecting =
-            Selecting::new(&columns, query, needed, bounds.rows_max).map_err(data)?;
+        let mut selecting = Selecting::new(&columns, wanted, rows).map_err(data)?;
         let reads = selecting.reads();
         let list: Vec<String> = reads
             .iter()
@@ -90,24 +90,24 @@ impl File {
 
         let sql = format!("SELECT {} {from}", list.join(", "));
         let mut statement = connection.prepare(&sql).map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
+        let mut found = statement.query([]).map_err(failed)?;
+        while let Some(row) = found.next().map_err(failed)? {
             selecting
                 .row(&|column| cell(row, places[column]))
                 .map_err(data)?;
         }
-        Ok(selecting.finish())
+        Ok(())
     }
 
-    fn connect(&self, bounds: Bounds) -> rusqlite::Result<Connection> {
+    fn connect(&self, until: Instant) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(std::time::Duration::from_millis(LOCK_WAIT_MILLISECONDS))?;
+        connection.busy_timeout(Duration::from_millis(LOCK_WAIT_MILLISECONDS))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         // Otherwise a quoted name that is no column would be a string.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
-        connection.progress_handler(STEPS_PER_LOOK, Some(move || bounds.is_over()))?;
+        connection.progress_handler(STEPS_PER_LOOK, Some(move || Instant::now() >= until))?;
         connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
             AuthAction::Select | AuthAction::Read { .. } => Authorization::Allow,
             _ => Authorization::Deny,

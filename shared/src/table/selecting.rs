@@ -1,9 +1,10 @@
-//! From a source's rows to a [`Selection`]: the same steps for every source.
+//! From the rows of a relation to [`Rows`]: the same steps for every source.
 
 use std::borrow::Cow;
 
-use super::{DataError, Needed, Selection};
-use crate::query::{Predicate, Query, Resolved, resolve};
+use super::{DataError, Label, Needed, Rows};
+use crate::limits;
+use crate::query::{Query, Resolved, resolve};
 
 /// One cell as a source holds it.
 #[derive(Clone, Copy, Debug)]
@@ -85,42 +86,69 @@ fn is_exact(text: &str, value: f64) -> bool {
             .all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'+')
 }
 
-/// Takes the rows of one relation, keeps those that a query selects, and of each the cells a job
-/// needs.
-pub struct Selecting {
-    unique_id: (usize, String),
-    attributes: Vec<(usize, String)>,
-    label: Option<(usize, String)>,
-    filter: Option<Predicate>,
-    /// Columns of the filter, as the query spells them.
-    tested: Vec<(usize, String)>,
-    rows_max: usize,
-    selection: Selection,
+/// One query, and what a job wants of the rows that it selects.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Which rows.
+    pub query: &'a Query,
+    /// Which columns.
+    pub needed: &'a Needed,
+    /// How a row gets its class.
+    pub classes: Classes<'a>,
+    /// Rows that may be selected.
+    pub rows_max: usize,
 }
 
-impl Selecting {
-    /// Resolves every name against the relation's `columns`.
+/// How a row gets its class.
+#[derive(Clone, Copy)]
+pub enum Classes<'a> {
+    /// Nobody asks for it.
+    Unneeded,
+    /// By its cell in the label column.
+    Label {
+        /// The column, and its value of the positive class.
+        label: &'a Label,
+        /// Whether rows are positive where the relation or the query's list lacks the column:
+        /// `None` when the query does not tell.
+        otherwise: Option<bool>,
+    },
+}
+
+/// Takes the rows of one relation, keeps those that a query selects, and of each the cells a job
+/// needs.
+pub struct Selecting<'a> {
+    wanted: Wanted<'a>,
+    unique_id: (usize, &'a str),
+    attributes: Vec<(usize, &'a str)>,
+    class: Class<'a>,
+    /// Columns of the filter, as the query spells them.
+    tested: Vec<(usize, &'a str)>,
+    selected: usize,
+    rows: &'a mut Rows,
+}
+
+/// Where the class of each row comes from.
+enum Class<'a> {
+    Known(bool),
+    Column(usize, &'a Label),
+}
+
+impl<'a> Selecting<'a> {
+    /// Resolves every name against the relation's `columns`; rows are added to `rows`.
     ///
     /// # Errors
     /// [`DataError::ColumnUnknown`], [`DataError::ColumnAmbiguous`] and
     /// [`DataError::ColumnNotSelected`] for a column that is needed, listed or tested;
-    /// [`DataError::ColumnRepeated`] when the relation has two columns of one name.
+    /// [`DataError::ColumnRepeated`] when the relation has two columns of one name;
+    /// [`DataError::LabelUnknown`] when nothing tells the classes.
     pub fn new<S: AsRef<str>>(
         columns: &[S],
-        query: &Query,
-        needed: &Needed,
-        rows_max: usize,
+        wanted: Wanted<'a>,
+        rows: &'a mut Rows,
     ) -> Result<Self, DataError> {
-        let mut names: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
-        names.sort_unstable();
-        if let Some(twins) = names
-            .windows(2)
-            .find(|two| two[0] == two[1] && !two[0].is_empty())
-        {
-            let column = twins[0].to_owned();
-            return Err(DataError::ColumnRepeated { column });
-        }
-        let find = |name: &str| find(columns, name);
+        no_twins(columns)?;
+        let Wanted { query, needed, .. } = wanted;
+        let find = |name: &'a str| find(columns, name);
         let listed = match &query.columns {
             Some(list) => Some(
                 list.iter()
@@ -130,100 +158,130 @@ impl Selecting {
             None => None,
         };
         let is_listed = |index| listed.as_ref().is_none_or(|list| list.contains(&index));
-        let need = |name: &String| match find(name)? {
-            index if is_listed(index) => Ok((index, name.clone())),
+        let need = |name: &'a str| match find(name)? {
+            index if is_listed(index) => Ok((index, name)),
             _ => Err(DataError::ColumnNotSelected {
-                column: name.clone(),
+                column: name.to_owned(),
             }),
         };
-        let label = match &needed.label {
-            Some(name) => match need(name) {
-                Ok(found) => Some(found),
-                Err(DataError::ColumnUnknown { .. } | DataError::ColumnNotSelected { .. }) => None,
-                Err(error) => return Err(error),
+        let class = match wanted.classes {
+            Classes::Unneeded => Ok(Class::Known(false)),
+            Classes::Label { label, otherwise } => match (need(&label.column), otherwise) {
+                (Ok((index, _)), _) => Ok(Class::Column(index, label)),
+                (Err(error @ DataError::ColumnAmbiguous { .. }), _) => return Err(error),
+                (Err(_), Some(class)) => Ok(Class::Known(class)),
+                (Err(_), None) => Err(DataError::LabelUnknown {
+                    column: label.column.clone(),
+                }),
             },
-            None => None,
         };
-        let mut tested = Vec::new();
+        let mut names = Vec::new();
         if let Some(filter) = &query.filter {
-            filter.columns(&mut |name| tested.push(name));
+            filter.columns(&mut |name| names.push(name));
         }
+        let attributes = needed.attributes.iter().map(|name| need(name));
+        let tested = |name: &'a str| Ok((find(name)?, name));
         Ok(Selecting {
             unique_id: need(&needed.unique_id)?,
-            attributes: needed
-                .attributes
-                .iter()
-                .map(need)
-                .collect::<Result<_, _>>()?,
-            tested: tested
-                .into_iter()
-                .map(|name| Ok((find(name)?, name.to_owned())))
-                .collect::<Result<_, _>>()?,
-            filter: query.filter.clone(),
-            rows_max,
-            selection: Selection {
-                labels: label.is_some().then(Vec::new),
-                ..Selection::default()
-            },
-            label,
+            attributes: attributes.collect::<Result<_, _>>()?,
+            tested: names.into_iter().map(tested).collect::<Result<_, _>>()?,
+            class: class?,
+            wanted,
+            selected: 0,
+            rows,
         })
     }
 
     /// Indices of the columns whose cells [`Selecting::row`] asks for, ascending, each once.
     pub fn reads(&self) -> Vec<usize> {
-        let named = [&self.unique_id].into_iter().chain(&self.label);
+        let named = [&self.unique_id].into_iter();
         let named = named.chain(&self.attributes).chain(&self.tested);
         let mut indices: Vec<usize> = named.map(|(index, _)| *index).collect();
+        if let Class::Column(index, _) = &self.class {
+            indices.push(*index);
+        }
         indices.sort_unstable();
         indices.dedup();
         indices
+    }
+
+    /// Makes room for so many rows, which a source expects to come; see [`Rows::reserve`].
+    pub fn reserve(&mut self, rows: usize) {
+        self.rows.reserve(rows.min(self.wanted.rows_max));
     }
 
     /// Takes one row; `cell` gives the cell of a column by its index in the relation.
     ///
     /// # Errors
     /// [`DataError::NotNumeric`], [`DataError::NotFinite`], [`DataError::NotExact`] for an
-    /// attribute; [`DataError::NotText`] for any column; [`DataError::TooManyRows`].
+    /// attribute; [`DataError::IdTooLong`]; [`DataError::NotText`] for any column;
+    /// [`DataError::TooManyRows`].
     pub fn row<'c>(&mut self, cell: &dyn Fn(usize) -> Cell<'c>) -> Result<(), DataError> {
-        let text = |(index, name): &(usize, String)| match cell(*index) {
-            Cell::Bytes => Err(DataError::NotText {
-                column: name.clone(),
-            }),
-            cell => Ok(cell.text().map(Cow::into_owned)),
-        };
-        if let Some(filter) = &self.filter {
-            for (index, name) in &self.tested {
-                if matches!(cell(*index), Cell::Bytes) {
-                    return Err(DataError::NotText {
-                        column: name.clone(),
-                    });
-                }
-            }
-            let tested = |column: &str| {
-                let (index, _) = self.tested.iter().find(|(_, name)| name == column)?;
-                cell(*index).text()
-            };
-            if !filter.holds(&tested) {
-                return Ok(());
-            }
+        if !self.is_selected(cell)? {
+            return Ok(());
         }
-        if self.selection.ids.len() == self.rows_max {
-            let rows_max = self.rows_max;
+        let rows_max = self.wanted.rows_max;
+        if self.selected == rows_max {
             return Err(DataError::TooManyRows { rows_max });
         }
-        self.selection.ids.push(text(&self.unique_id)?);
-        if let (Some(labels), Some(label)) = (&mut self.selection.labels, &self.label) {
-            labels.push(text(label)?);
+        self.selected += 1;
+        let (index, name) = self.unique_id;
+        let id = text(cell(index), name)?;
+        if id
+            .as_ref()
+            .is_some_and(|id| id.len() > limits::ID_BYTES_MAX)
+        {
+            let column = name.to_owned();
+            return Err(DataError::IdTooLong { column });
         }
-        for (index, name) in &self.attributes {
-            self.selection.values.push(cell(*index).number(name)?);
-        }
-        Ok(())
+        let positive = match self.class {
+            Class::Known(class) => Some(class),
+            Class::Column(index, label) => {
+                text(cell(index), &label.column)?.map(|cell| label.is(&cell))
+            }
+        };
+        let values = self.attributes.iter();
+        let values = values.map(|(index, name)| cell(*index).number(name));
+        self.rows.push(id.as_deref(), positive, values)
     }
 
-    /// What was selected.
-    pub fn finish(self) -> Selection {
-        self.selection
+    fn is_selected<'c>(&self, cell: &dyn Fn(usize) -> Cell<'c>) -> Result<bool, DataError> {
+        let Some(filter) = &self.wanted.query.filter else {
+            return Ok(true);
+        };
+        for (index, name) in &self.tested {
+            not_bytes(cell(*index), name)?;
+        }
+        let tested = |column: &str| {
+            let (index, _) = self.tested.iter().find(|(_, name)| *name == column)?;
+            cell(*index).text()
+        };
+        Ok(filter.holds(&tested))
+    }
+}
+
+fn text<'c>(cell: Cell<'c>, column: &str) -> Result<Option<Cow<'c, str>>, DataError> {
+    not_bytes(cell, column).map(Cell::text)
+}
+
+fn not_bytes<'c>(cell: Cell<'c>, column: &str) -> Result<Cell<'c>, DataError> {
+    match cell {
+        Cell::Bytes => Err(DataError::NotText {
+            column: column.to_owned(),
+        }),
+        cell => Ok(cell),
+    }
+}
+
+fn no_twins<S: AsRef<str>>(columns: &[S]) -> Result<(), DataError> {
+    let mut names: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
+    names.sort_unstable();
+    let mut twins = names.windows(2);
+    match twins.find(|two| two[0] == two[1] && !two[0].is_empty()) {
+        Some(twins) => Err(DataError::ColumnRepeated {
+            column: twins[0].to_owned(),
+        }),
+        None => Ok(()),
     }
 }
 

@@ -4,17 +4,79 @@ use super::*;
 
 type Given<'a> = (Option<&'a str>, Option<&'a str>, &'a [f64]);
 
-fn selection(has_label: bool, rows: &[Given<'_>]) -> Selection {
-    let owned = |cell: Option<&str>| cell.map(str::to_owned);
-    let labels = rows.iter().map(|(_, label, _)| owned(*label)).collect();
-    Selection {
-        ids: rows.iter().map(|(id, _, _)| owned(*id)).collect(),
-        labels: has_label.then_some(labels),
-        values: rows
-            .iter()
-            .flat_map(|(_, _, values)| values.to_vec())
-            .collect(),
+/// What a query selects: each row's id, label and values.
+struct Selection<'a> {
+    has_label: bool,
+    rows: &'a [Given<'a>],
+}
+
+fn selection<'a>(has_label: bool, rows: &'a [Given<'a>]) -> Selection<'a> {
+    Selection { has_label, rows }
+}
+
+/// Reads a selection as a source does.
+fn take(
+    selection: &Selection<'_>,
+    classes: Classes<'_>,
+    rows: &mut Rows,
+    attributes: usize,
+) -> Result<(), DataError> {
+    let names: Vec<String> = (0..attributes).map(|index| format!("x{index}")).collect();
+    let query = crate::query::parse("select * from t").unwrap();
+    let needed = Needed {
+        unique_id: "id".into(),
+        attributes: names.clone(),
+        label: None,
+    };
+    let wanted = Wanted {
+        query: &query,
+        needed: &needed,
+        classes,
+        rows_max: 100,
+    };
+    let label = selection.has_label.then(|| "diagnosis".to_owned());
+    let columns: Vec<String> = names
+        .into_iter()
+        .chain(["id".into()])
+        .chain(label)
+        .collect();
+    let mut selecting = Selecting::new(&columns, wanted, rows)?;
+    for (id, label, values) in selection.rows {
+        selecting.row(&|column| match column.checked_sub(attributes) {
+            None => Cell::Real(values[column]),
+            Some(0) => id.map_or(Cell::Missing, Cell::Text),
+            Some(_) => label.map_or(Cell::Missing, Cell::Text),
+        })?;
     }
+    Ok(())
+}
+
+fn for_training(
+    pos: Selection<'_>,
+    neg: Option<Selection<'_>>,
+    label: &Label,
+) -> Result<(Table, Dropped), DataError> {
+    let all = pos.rows.iter().chain(neg.iter().flat_map(|neg| neg.rows));
+    let attributes = all.map(|row| row.2.len()).max().unwrap_or_default();
+    let mut rows = Rows::new(attributes);
+    let classes = |otherwise| Classes::Label { label, otherwise };
+    match neg {
+        Some(neg) => {
+            take(&pos, classes(Some(true)), &mut rows, attributes)?;
+            take(&neg, classes(Some(false)), &mut rows, attributes)?;
+        }
+        None => take(&pos, classes(None), &mut rows, attributes)?,
+    }
+    Table::for_training(rows)
+}
+
+fn for_inference(
+    selection: Selection<'_>,
+    attributes: usize,
+) -> Result<(Table, Dropped), DataError> {
+    let mut rows = Rows::new(attributes);
+    take(&selection, Classes::Unneeded, &mut rows, attributes)?;
+    Table::for_inference(rows)
 }
 
 fn diagnosis() -> Label {
@@ -25,7 +87,7 @@ fn diagnosis() -> Label {
 }
 
 fn ids(table: &Table) -> Vec<&str> {
-    table.ids.iter().map(String::as_str).collect()
+    table.ids.iter().collect()
 }
 
 fn failure<T>(result: Result<T, DataError>) -> Option<DataError> {
@@ -39,7 +101,7 @@ fn the_label_column_decides_the_class() {
         (Some("9"), Some("0"), &[3.0, 4.0]),
         (Some("8"), Some("38"), &[5.0, 6.0]),
     ];
-    let (table, dropped) = Table::for_training(selection(true, rows), None, &diagnosis()).unwrap();
+    let (table, dropped) = for_training(selection(true, rows), None, &diagnosis()).unwrap();
     assert_eq!(ids(&table), ["8", "9", "10"]);
     assert_eq!(table.positive, [true, false, true]);
     assert_eq!(
@@ -59,7 +121,7 @@ fn a_textual_label_is_compared_as_text() {
         column: "diagnosis".into(),
         value: "PKU".into(),
     };
-    let (table, _) = Table::for_training(selection(true, rows), None, &label).unwrap();
+    let (table, _) = for_training(selection(true, rows), None, &label).unwrap();
     assert_eq!(table.positive, [true, false]);
 }
 
@@ -67,7 +129,7 @@ fn a_textual_label_is_compared_as_text() {
 fn without_a_label_column_the_query_decides() {
     let pos = selection(false, &[(Some("b"), None, &[1.0])]);
     let neg = selection(false, &[(Some("a"), None, &[2.0])]);
-    let (table, _) = Table::for_training(pos, Some(neg), &diagnosis()).unwrap();
+    let (table, _) = for_training(pos, Some(neg), &diagnosis()).unwrap();
     assert_eq!(ids(&table), ["a", "b"]);
     assert_eq!(table.positive, [false, true]);
 }
@@ -75,7 +137,7 @@ fn without_a_label_column_the_query_decides() {
 #[test]
 fn one_query_without_a_label_column_names_the_column() {
     let pos = selection(false, &[(Some("1"), None, &[1.0])]);
-    let error = failure(Table::for_training(pos, None, &diagnosis())).unwrap();
+    let error = failure(for_training(pos, None, &diagnosis())).unwrap();
     assert_eq!(
         error,
         DataError::LabelUnknown {
@@ -88,7 +150,7 @@ fn one_query_without_a_label_column_names_the_column() {
 #[test]
 fn an_id_that_both_queries_claim_is_an_error() {
     let pos = || selection(false, &[(Some("1"), None, &[1.0])]);
-    let result = Table::for_training(pos(), Some(pos()), &diagnosis());
+    let result = for_training(pos(), Some(pos()), &diagnosis());
     assert_eq!(failure(result), Some(DataError::TwoClasses));
 }
 
@@ -98,7 +160,7 @@ fn rows_in_both_selections_are_one_row_where_a_label_column_decides() {
         (Some("1"), Some("38"), &[1.0]),
         (Some("2"), Some("0"), &[2.0]),
     ];
-    let result = Table::for_training(
+    let result = for_training(
         selection(true, both),
         Some(selection(true, both)),
         &diagnosis(),
@@ -115,15 +177,15 @@ fn one_id_with_different_values_or_classes_is_an_error() {
         (Some("1"), Some("38"), &[1.0]),
         (Some("1"), Some("38"), &[2.0]),
     ];
-    let result = Table::for_training(selection(true, values), None, &diagnosis());
+    let result = for_training(selection(true, values), None, &diagnosis());
     assert_eq!(failure(result), Some(DataError::TwoRows));
     let classes: &[Given<'_>] = &[
         (Some("1"), Some("38"), &[1.0]),
         (Some("1"), Some("3"), &[1.0]),
     ];
-    let result = Table::for_training(selection(true, classes), None, &diagnosis());
+    let result = for_training(selection(true, classes), None, &diagnosis());
     assert_eq!(failure(result), Some(DataError::TwoClasses));
-    let result = Table::for_inference(selection(false, values), 1);
+    let result = for_inference(selection(false, values), 1);
     assert_eq!(failure(result), Some(DataError::TwoRows));
 }
 
@@ -136,10 +198,10 @@ fn rows_with_anything_missing_are_dropped_and_counted() {
         (Some("4"), Some("38"), &[1.0]),
         (Some("4"), Some("38"), &[1.0]),
     ];
-    let (table, dropped) = Table::for_training(selection(true, rows), None, &diagnosis()).unwrap();
+    let (table, dropped) = for_training(selection(true, rows), None, &diagnosis()).unwrap();
     assert_eq!(ids(&table), ["4"]);
     assert_eq!((dropped.missing, dropped.repeated), (3, 1));
-    let (table, dropped) = Table::for_inference(selection(true, rows), 1).unwrap();
+    let (table, dropped) = for_inference(selection(true, rows), 1).unwrap();
     assert_eq!(ids(&table), ["2", "4"]);
     assert!(table.positive.is_empty());
     assert_eq!((dropped.missing, dropped.repeated), (2, 1));
@@ -147,14 +209,10 @@ fn rows_with_anything_missing_are_dropped_and_counted() {
 
 #[test]
 fn nothing_left_is_an_error() {
-    let none = failure(Table::for_inference(Selection::default(), 3));
+    let none = failure(for_inference(selection(false, &[]), 3));
     assert_eq!(none, Some(DataError::NoRows));
     let gap = selection(true, &[(Some("1"), Some("38"), &[f64::NAN])]);
-    let none = failure(Table::for_training(
-        gap,
-        Some(selection(true, &[])),
-        &diagnosis(),
-    ));
+    let none = failure(for_training(gap, Some(selection(true, &[])), &diagnosis()));
     assert_eq!(none, Some(DataError::NoRows));
 }
 
@@ -165,8 +223,8 @@ fn ids_are_sorted_as_numbers_only_when_all_are() {
             .iter()
             .map(|id| (Some(*id), None, &[0.0][..]))
             .collect();
-        let (table, _) = Table::for_inference(selection(false, &rows), 1).unwrap();
-        table.ids
+        let (table, _) = for_inference(selection(false, &rows), 1).unwrap();
+        table.ids.iter().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(sorted(&["10", "9", "-1", "1.5"]), ["-1", "1.5", "9", "10"]);
     assert_eq!(sorted(&["10", "9", "x"]), ["10", "9", "x"]);
@@ -185,7 +243,7 @@ fn needed() -> Needed {
 
 fn table(ids: &[&str], values: &[f64], positive: &[bool]) -> Table {
     Table {
-        ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        ids: ids.iter().collect(),
         values: Array2::from_shape_vec((ids.len(), 2), values.to_vec()).unwrap(),
         positive: positive.to_vec(),
     }
@@ -225,29 +283,82 @@ fn a_digest_changes_with_every_part_of_a_table() {
     }
 }
 
-fn selected(columns: &[&str], sql: &str, rows: &[&[Cell<'_>]]) -> Result<Selection, DataError> {
+fn class() -> Label {
+    Label {
+        column: "c".into(),
+        value: "38".into(),
+    }
+}
+
+/// At most 3 rows; positive where the columns lack the label.
+fn selected(
+    columns: &[&str],
+    sql: &str,
+    rows: &[&[Cell<'_>]],
+) -> Result<(Table, Dropped), DataError> {
     let query = crate::query::parse(sql).unwrap();
-    let mut selecting = Selecting::new(columns, &query, &needed(), 3)?;
+    let mut found = Rows::new(2);
+    let wanted = Wanted {
+        query: &query,
+        needed: &needed(),
+        classes: Classes::Label {
+            label: &class(),
+            otherwise: Some(true),
+        },
+        rows_max: 3,
+    };
+    let mut selecting = Selecting::new(columns, wanted, &mut found)?;
     for row in rows {
         selecting.row(&|column| row[column])?;
     }
-    Ok(selecting.finish())
+    Table::for_training(found)
 }
 
 #[test]
 fn cells_of_every_kind_become_ids_labels_and_numbers() {
-    use Cell::{Integer, Missing, Real, Text};
+    use Cell::{Integer, Real, Text};
     let rows: &[&[Cell<'_>]] = &[
         &[Integer(1), Text(" 38 "), Real(0.5), Text(" -1.5e1 ")],
-        &[Text("NaN"), Text(""), Text("None"), Text("nA")],
-        &[Missing, Real(f64::NAN), Real(f64::NAN), Integer(1 << 53)],
+        &[Text(" 2 "), Real(38.0), Integer(1 << 53), Real(-0.0)],
+        &[Real(1.5), Integer(3), Text("0.1"), Text("-0")],
     ];
-    let selection = selected(&["ID", "C", "a", "B"], "select * from t", rows).unwrap_or_default();
-    assert_eq!(selection.ids, [Some("1".into()), None, None]);
-    assert_eq!(selection.labels, Some(vec![Some("38".into()), None, None]));
-    assert_eq!(selection.values[..2], [0.5, -15.0]);
-    assert!(selection.values[2..5].iter().all(|value| value.is_nan()));
-    assert_eq!(selection.values[5], 9_007_199_254_740_992.0);
+    let (table, dropped) = selected(&["ID", "C", "a", "B"], "select * from t", rows).unwrap();
+    assert_eq!(ids(&table), ["1", "1.5", "2"]);
+    assert_eq!(table.positive, [true, false, true]);
+    let expected = [[0.5, -15.0], [0.1, 0.0], [9_007_199_254_740_992.0, 0.0]];
+    assert_eq!(table.values, ndarray::arr2(&expected));
+    assert!(
+        table
+            .values
+            .column(1)
+            .iter()
+            .skip(1)
+            .all(|zero| zero.is_sign_positive())
+    );
+    assert_eq!(dropped, Dropped::default());
+}
+
+#[test]
+fn whatever_means_missing_drops_its_row() {
+    let missing = ["", "  ", "NaN", "None", "nA", " null "].map(Cell::Text);
+    for cell in missing
+        .into_iter()
+        .chain([Cell::Missing, Cell::Real(f64::NAN)])
+    {
+        for place in 0..4 {
+            let whole = [Cell::Integer(1); 4];
+            let mut row = whole;
+            row[place] = cell;
+            let columns = ["id", "c", "a", "b"];
+            let (table, dropped) = selected(&columns, "select * from t", &[&row, &whole]).unwrap();
+            assert_eq!(
+                (table.ids.len(), table.values.dim()),
+                (1, (1, 2)),
+                "{cell:?}"
+            );
+            assert_eq!((dropped.missing, dropped.repeated), (1, 0), "{cell:?}");
+        }
+    }
 }
 
 #[test]
@@ -292,7 +403,7 @@ fn what_is_no_finite_exact_number_is_an_error_that_names_the_column() {
     }
     let large = [
         Cell::Integer(1),
-        Cell::Missing,
+        Cell::Integer(38),
         Cell::Text("1e20"),
         Cell::Text("0.1"),
     ];
@@ -314,7 +425,9 @@ fn bytes_in_an_id_a_label_or_a_tested_column_are_an_error() {
 #[test]
 fn columns_are_looked_for_by_name_and_named_when_they_are_not_there() {
     let all = ["id", "a", "b", "c", "d"];
-    let error = |columns: &[&str], sql: &str| failure(selected(columns, sql, &[]));
+    let error = |columns: &[&str], sql: &str| {
+        failure(selected(columns, sql, &[])).filter(|error| *error != DataError::NoRows)
+    };
     let column = |name: &str| name.to_owned();
     assert_eq!(error(&all, "select * from t where d = 1"), None);
     assert_eq!(error(&all, "select ID, A, B from t where d = 1"), None);
@@ -356,42 +469,77 @@ fn columns_are_looked_for_by_name_and_named_when_they_are_not_there() {
 #[test]
 fn a_label_column_that_is_absent_or_not_listed_is_no_error() {
     let row: &[Cell<'_>] = &[Cell::Integer(1); 4];
-    let labels = |columns: &[&str], sql: &str| selected(columns, sql, &[row]).map(|s| s.labels);
-    assert_eq!(labels(&["id", "a", "b", "d"], "select * from t"), Ok(None));
+    let positive = |columns: &[&str], sql: &str| {
+        let (table, _) = selected(columns, sql, &[row]).unwrap();
+        table.positive
+    };
+    assert_eq!(positive(&["id", "a", "b", "d"], "select * from t"), [true]);
     assert_eq!(
-        labels(&["id", "a", "b", "c"], "select id, a, b from t where c = 1"),
-        Ok(None)
+        positive(&["id", "a", "b", "c"], "select id, a, b from t where c = 1"),
+        [true]
     );
-    let found = labels(&["id", "a", "b", "c"], "select * from t");
-    assert_eq!(found, Ok(Some(vec![Some("1".into())])));
+    assert_eq!(positive(&["id", "a", "b", "c"], "select * from t"), [false]);
 }
 
 #[test]
-fn rows_are_counted_after_the_filter() {
+fn rows_are_counted_after_the_filter_and_before_any_is_dropped() {
     let row = |id: i64| {
-        [
-            Cell::Integer(id),
-            Cell::Missing,
-            Cell::Real(0.0),
-            Cell::Real(-0.0),
-        ]
+        let label = if id % 2 == 0 {
+            Cell::Missing
+        } else {
+            Cell::Integer(38)
+        };
+        [Cell::Integer(id), label, Cell::Real(0.0), Cell::Real(-0.0)]
     };
     let rows: Vec<_> = (0..9).map(row).collect();
     let rows: Vec<&[Cell<'_>]> = rows.iter().map(|row| &row[..]).collect();
     let columns = ["id", "c", "a", "b"];
-    let few = selected(&columns, "select * from t where id < 3", &rows).unwrap_or_default();
-    assert_eq!(few.ids.len(), 3);
-    assert!(few.values.iter().all(|value| value.is_sign_positive()));
+    let (table, dropped) = selected(&columns, "select * from t where id < 3", &rows).unwrap();
+    assert_eq!((table.ids.len(), dropped.missing), (1, 2));
+    assert!(table.values.iter().all(|value| value.is_sign_positive()));
     let many = selected(&columns, "select * from t where id < 4", &rows);
     assert_eq!(failure(many), Some(DataError::TooManyRows { rows_max: 3 }));
+}
+
+#[test]
+fn an_id_that_no_hospital_has_is_an_error() {
+    let row = |id| {
+        [
+            Cell::Text(id),
+            Cell::Integer(38),
+            Cell::Integer(1),
+            Cell::Integer(1),
+        ]
+    };
+    let columns = ["id", "c", "a", "b"];
+    let longest = "x".repeat(limits::ID_BYTES_MAX);
+    assert!(selected(&columns, "select * from t", &[&row(&longest)]).is_ok());
+    let longer = format!("{longest}x");
+    let error = failure(selected(&columns, "select * from t", &[&row(&longer)]));
+    let column = "id".to_owned();
+    assert_eq!(error, Some(DataError::IdTooLong { column }));
 }
 
 #[test]
 fn only_columns_that_matter_are_read() {
     let query = crate::query::parse("select * from t where y = 1 or a = 2").unwrap();
     let columns = ["x", "b", "y", "id", "z", "a"];
-    let selecting = Selecting::new(&columns, &query, &needed(), 1).ok();
+    let (needed, label, mut rows) = (needed(), class(), Rows::new(2));
+    let mut wanted = Wanted {
+        query: &query,
+        needed: &needed,
+        classes: Classes::Unneeded,
+        rows_max: 1,
+    };
+    let selecting = Selecting::new(&columns, wanted, &mut rows).ok();
     assert_eq!(selecting.map(|s| s.reads()), Some(vec![1, 2, 3, 5]));
+    wanted.classes = Classes::Label {
+        label: &label,
+        otherwise: None,
+    };
+    let columns = ["x", "b", "c", "id", "y", "a"];
+    let selecting = Selecting::new(&columns, wanted, &mut rows).ok();
+    assert_eq!(selecting.map(|s| s.reads()), Some(vec![1, 2, 3, 4, 5]));
 }
 
 proptest! {
@@ -406,7 +554,7 @@ proptest! {
             let given: Vec<Given<'_>> = (0..rows.len())
                 .map(|i| (Some(&*names[i]), Some(if rows[i].1 { "38" } else { "1" }), &values[i][..]))
                 .collect();
-            Table::for_training(selection(true, &given), None, &diagnosis())
+            for_training(selection(true, &given), None, &diagnosis())
         };
         let before = build(&rows);
         let middle = seed.index(rows.len());

@@ -112,7 +112,7 @@ fn wdbc() -> Table {
     }
     let values = Array2::from_shape_vec((ids.len(), 30), values).unwrap();
     Table {
-        ids,
+        ids: ids.iter().collect(),
         values,
         positive,
     }
@@ -198,7 +198,7 @@ proptest! {
     fn the_batches_of_an_iteration_cover_every_row_once(
         (values, classes, weights) in rows(), count in 1..5u32
     ) {
-        let ids: Vec<String> = (0..values.nrows()).map(|row| format!("row {row}")).collect();
+        let ids: Ids = (0..values.nrows()).map(|row| format!("row {row}")).collect();
         let batches = Batches::new(b"request", &ids, count);
         let whole = gradient_sum(values.view(), &classes, &weights, |_| true).unwrap();
         let mut total = GradientSum { gradient: vec![0; whole.gradient.len()], rows: 0 };
@@ -567,7 +567,7 @@ fn a_descent_that_runs_away_is_an_error() {
         ..parameters()
     };
     let table = Table {
-        ids: vec!["a".into(), "b".into(), "c".into()],
+        ids: ["a", "b", "c"].into_iter().collect(),
         values: array![[1.0], [2.0], [3.0]],
         positive: vec![true, false, true],
     };
