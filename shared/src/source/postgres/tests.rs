@@ -8,7 +8,7 @@ use super::*;
 use crate::query::{Comparison, Literal, Predicate, parse};
 use crate::source::Source;
 use crate::source::scratch::{self, Scratch};
-use crate::table::{Classes, DataError, Dropped, Needed, Table};
+use crate::table::{Classes, Dropped, Needed, Table};
 
 fn source(url: &str) -> Source {
     Source::parse(url, Path::new(""), &|_| None).unwrap()
