@@ -11,7 +11,7 @@ use crate::support::{Deployment, Job, System, seed_hospitals, seed_train};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_seed_s_calls_work_byte_for_byte_over_processes_with_the_bits_of_standalone() {
-    let mut deployment = Deployment::start(&seed_hospitals()).await;
+    let mut deployment = Deployment::with_databases(&seed_hospitals()).await;
     let client = deployment.api();
     let accepted = client.post("/model/train", seed_train()).await;
     like_the_seed("模型训练", &accepted.json());

@@ -102,6 +102,22 @@ impl Deployment {
         deployment
     }
 
+    /// As [`Deployment::start`], with every hospital's rows in a PostgreSQL of its own.
+    pub(crate) async fn with_databases(hospitals: &[Hospital]) -> Deployment {
+        let services = Services::shared().await;
+        let mut deployment = Self::without_parties(services, hospitals).await;
+        for hospital in hospitals {
+            let id = hospital.id();
+            let url = deployment.services.hospital(hospital).await;
+            let config = deployment.site.path().join(format!("party-{id}.toml"));
+            let text = fs::read_to_string(&config).expect("written");
+            let text = text.replace(&format!("csv:hospital-{id}"), &url);
+            fs::write(&config, text).expect("written");
+            deployment.launch(Role::Party(id)).await;
+        }
+        deployment
+    }
+
     /// The platform's processes alone.
     pub(crate) async fn without_parties(services: Services, hospitals: &[Hospital]) -> Deployment {
         let site = Site::new(hospitals);

@@ -7,6 +7,8 @@ use std::process::Command;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
+use super::Hospital;
+
 /// What the environment says of the services.
 #[expect(
     clippy::disallowed_methods,
@@ -31,19 +33,28 @@ pub(crate) struct Services {
 impl Services {
     /// A new database on the server at `postgres`, and the broker at `broker`.
     async fn new(broker: String, postgres: &str) -> Services {
-        let name = format!("concord_{}", Uuid::new_v4().simple());
-        let (client, connection) = tokio_postgres::connect(postgres, NoTls)
-            .await
-            .expect("the test's PostgreSQL answers");
-        tokio::spawn(connection);
-        let create = format!("CREATE DATABASE {name}");
-        client
-            .batch_execute(&create)
-            .await
-            .expect("a superuser may");
-        let (server, _) = postgres.rsplit_once('/').expect("postgres://server/name");
-        let database = format!("{server}/{name}");
+        let database = make_database(postgres).await;
         Services { broker, database }
+    }
+
+    /// A database with a hospital's relations, as a role sees it that may only read them.
+    pub(crate) async fn hospital(&self, hospital: &Hospital) -> String {
+        let database = make_database(&self.database).await;
+        let (server, name) = split(&database);
+        let (_, place) = server.rsplit_once('@').expect("user@place");
+        let reader = format!("reader_{name}");
+        let mut sql = format!("CREATE ROLE {reader} LOGIN;");
+        for (path, text) in hospital.files() {
+            let relation = path.trim_end_matches(".csv");
+            let (schema, table) = relation.split_once('/').expect("schema/table");
+            sql += &format!(
+                "CREATE SCHEMA IF NOT EXISTS {schema}; GRANT USAGE ON SCHEMA {schema} TO {reader};"
+            );
+            sql += &table_of(&format!("{schema}.{table}"), text);
+            sql += &format!("GRANT SELECT ON {schema}.{table} TO {reader};");
+        }
+        execute(&database, &sql).await;
+        format!("postgres://{reader}@{place}/{name}")
     }
 
     /// On the servers that all tests share.
@@ -58,6 +69,53 @@ impl Services {
         let broker = url(broker, "CONCORD_TEST_AMQP");
         Self::new(broker, &url(postgres, "CONCORD_TEST_POSTGRES")).await
     }
+}
+
+/// Makes an empty database beside another; its address.
+async fn make_database(beside: &str) -> String {
+    let name = format!("concord_{}", Uuid::new_v4().simple());
+    execute(beside, &format!("CREATE DATABASE {name}")).await;
+    format!("{}/{name}", split(beside).0)
+}
+
+async fn execute(database: &str, sql: &str) {
+    let (client, connection) = tokio_postgres::connect(database, NoTls)
+        .await
+        .expect("the test's PostgreSQL answers");
+    tokio::spawn(connection);
+    client.batch_execute(sql).await.expect("a superuser may");
+}
+
+/// Server and name of a database's address.
+fn split(database: &str) -> (&str, &str) {
+    database.rsplit_once('/').expect("postgres://server/name")
+}
+
+/// Makes a table of a CSV text: columns of numbers are `double precision`, others `text`.
+fn table_of(table: &str, text: &str) -> String {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let names = reader.headers().expect("a header").clone();
+    let rows: Vec<_> = reader.records().map(|row| row.expect("CSV")).collect();
+    let column = |(place, name): (usize, &str)| {
+        let number = |row: &csv::StringRecord| row[place].parse::<f64>().is_ok();
+        let kind = if rows.iter().all(number) {
+            "double precision"
+        } else {
+            "text"
+        };
+        format!("\"{name}\" {kind}")
+    };
+    let columns: Vec<String> = names.iter().enumerate().map(column).collect();
+    let row = |row: &csv::StringRecord| {
+        let cells: Vec<String> = row.iter().map(|cell| format!("'{cell}'")).collect();
+        format!("({})", cells.join(","))
+    };
+    let rows: Vec<String> = rows.iter().map(row).collect();
+    format!(
+        "CREATE TABLE {table} ({}); INSERT INTO {table} VALUES {};",
+        columns.join(","),
+        rows.join(",")
+    )
 }
 
 /// A private server, which ends with this.

@@ -38,6 +38,11 @@ impl Hospital {
         self.id
     }
 
+    /// Its relations: paths of files and their CSV.
+    pub(crate) fn files(&self) -> &[(String, String)] {
+        &self.files
+    }
+
     /// Gives it a relation: `data.patients` is `file("data/patients.csv", ..)`.
     pub(crate) fn file(mut self, path: &str, text: impl Into<String>) -> Hospital {
         self.files.push((path.to_owned(), text.into()));
