@@ -235,7 +235,10 @@ impl Consumer {
     /// which is a fault; declare and consume again. May be cancelled without losing a message.
     pub async fn next(&mut self) -> Option<Delivery> {
         match self {
-            Consumer::Local(consumer) => Some(Delivery::Local(consumer.next().await)),
+            Consumer::Local(consumer) => {
+                let delivery = consumer.next().await;
+                Some(Delivery::Local(Box::new(delivery)))
+            }
             Consumer::Rabbitmq(consumer) => {
                 let delivery = consumer.next().await?;
                 Some(Delivery::Rabbitmq(Box::new(delivery)))
@@ -249,7 +252,7 @@ impl Consumer {
 #[must_use = "an unsettled delivery comes back, or is lost"]
 pub enum Delivery {
     /// In this process.
-    Local(local::Delivery),
+    Local(Box<local::Delivery>),
     /// On a broker.
     Rabbitmq(Box<rabbitmq::Delivery>),
 }
