@@ -246,12 +246,14 @@ async fn send(batch: Batch) -> anyhow::Result<()> {
         again: batch.again,
         report: batch.report,
     };
+    let stopped = match options.again {
+        true => "what was accepted goes on; GET /model/list shows it",
+        false => "what was accepted goes on, and the same command follows it",
+    };
     let mut out = std::io::stdout();
     tokio::select! {
         sent = submit::run(&options, &mut out) => sent,
-        told = told_to_stop() => told.and_then(|()| {
-            bail!("stopped; what was accepted goes on, and the same command follows it")
-        }),
+        told = told_to_stop() => told.and_then(|()| bail!("stopped; {stopped}")),
     }
 }
 

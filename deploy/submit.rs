@@ -77,6 +77,7 @@ pub async fn run(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut work = Work {
         outcomes: lines.iter().map(|_| Outcome::default()).collect(),
         open: BTreeMap::new(),
+        counts: Counts::default(),
         progress: Progress::start(lines.len())?,
     };
     let done = work.follow(&lines, &Arc::new(door), &client).await;
@@ -111,6 +112,7 @@ struct Work {
     outcomes: Vec<Outcome>,
     /// Jobs that have not ended, by their orders: whose line each is.
     open: BTreeMap<i64, usize>,
+    counts: Counts,
     progress: Progress,
 }
 
@@ -155,7 +157,7 @@ impl Work {
                     self.progress.unanswered(asking.len());
                 }
             }
-            self.progress.show(&self.counts());
+            self.progress.show(&self.counts);
         }
     }
 
@@ -165,12 +167,15 @@ impl Work {
             Answer::Accepted { order, model } => {
                 outcome.order = Some(order);
                 outcome.model = model;
+                self.counts.accepted += 1;
                 self.open.insert(order, index);
             }
             Answer::Refused { code, message } => {
                 outcome.status = Some("refused".to_owned());
                 outcome.reason = Some(code.to_string());
                 outcome.text = Some(message);
+                self.counts.ended += 1;
+                self.counts.bad += 1;
             }
         }
     }
@@ -187,16 +192,8 @@ impl Work {
                 outcome.reason = Some(reason.code);
                 outcome.text = Some(format!("{} {}", reason.text, reason.remedy));
             }
+            self.counts.ended += 1;
+            self.counts.bad += usize::from(!outcome.well());
         }
-    }
-
-    fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for outcome in &self.outcomes {
-            counts.accepted += usize::from(outcome.order.is_some());
-            counts.ended += usize::from(outcome.status.is_some());
-            counts.bad += usize::from(outcome.status.is_some() && !outcome.well());
-        }
-        counts
     }
 }

@@ -10,7 +10,7 @@ const LINES: usize = 10;
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// How many lines are how far.
-#[derive(Default, PartialEq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 pub(super) struct Counts {
     /// Their jobs are on disk.
     pub(super) accepted: usize,
@@ -69,7 +69,7 @@ impl Progress {
             self.tenths = tenths;
             say(&format!("{ended} of {} ended{message}", self.lines));
         }
-        self.last = Counts { ..*counts };
+        self.last = *counts;
         (self.moved, self.said) = (Instant::now(), false);
     }
 

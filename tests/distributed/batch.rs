@@ -221,7 +221,7 @@ async fn a_thousand_jobs_are_a_thousand_results_while_the_api_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_survives_a_broker_that_dies_and_forgets() {
+async fn a_batch_survives_a_broker_that_forgets_and_a_sender_that_dies() {
     let broker = Server::start("rabbitmq");
     let mut world = World::over(Services::beside(Some(&broker), None).await).await;
     let batch = world.batch(200);
@@ -231,6 +231,10 @@ async fn a_batch_survives_a_broker_that_dies_and_forgets() {
     broker.run("wipe");
     assert!(submitting.ended().is_none(), "it is at work");
     broker.run("start");
+    world.made(100).await;
+    // Whoever sends it may die too; the same file goes on where it was.
+    drop(submitting);
+    let mut submitting = world.submit(&batch, &[]);
     let all = &mut world.deployment;
     let ended = all
         .eventually("the batch", async |_| submitting.ended())
