@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use ndarray::Array2;
+use rayon::slice::ParallelSliceMut;
 
 use super::{DataError, Dropped, Ids, Table};
 use crate::query::Number;
@@ -113,7 +114,7 @@ impl Rows {
         };
         let count = u32::try_from(ids.len()).expect("each has a place in less than 4 GiB");
         let mut order: Vec<u32> = (0..count).collect();
-        order.sort_unstable_by(compare);
+        order.par_sort_unstable_by(compare);
         self.arrange(order);
     }
 

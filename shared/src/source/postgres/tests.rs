@@ -5,10 +5,11 @@ use proptest::test_runner::TestRunner;
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::job::Cohort;
 use crate::query::{Comparison, Literal, Predicate, parse};
 use crate::source::Source;
 use crate::source::scratch::{self, Scratch};
-use crate::table::{Classes, Dropped, Needed, Table};
+use crate::table::{Classes, DataError, Dropped, Label, Needed, Table};
 
 fn source(url: &str) -> Source {
     Source::parse(url, Path::new(""), &|_| None).unwrap()
@@ -336,6 +337,34 @@ fn a_view_that_writes_cannot() {
             row.unwrap().get::<_, i64>(0)
         });
         assert_eq!(count, 0);
+    });
+}
+
+#[test]
+fn both_queries_of_a_job_see_one_moment() {
+    // One transaction, one time: one id for both classes.
+    let script = "CREATE VIEW t AS SELECT transaction_timestamp()::text AS unique_id;";
+    with_database(script, |runtime, _, source| {
+        let cohort = Cohort {
+            pos: parse("select * from t").unwrap(),
+            neg: parse("select unique_id from t").unwrap(),
+        };
+        let needed = Needed {
+            unique_id: "unique_id".into(),
+            attributes: Vec::new(),
+            label: Some("diagnosis".into()),
+        };
+        let label = Label {
+            column: "diagnosis".into(),
+            value: "1".into(),
+        };
+        let read = runtime.block_on(source.training_table(&cohort, &needed, &label));
+        let error = read.err().unwrap();
+        let expected = DataError::TwoClasses;
+        assert!(
+            matches!(&error, Error::Data { error, .. } if *error == expected),
+            "{error}"
+        );
     });
 }
 
