@@ -292,3 +292,6 @@ impl Party {
         party_worker::run(self.worker, bus, shutdown).await
     }
 }
+
+#[cfg(test)]
+mod tests;

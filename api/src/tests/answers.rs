@@ -330,15 +330,12 @@ async fn readiness_says_what_is_missing_and_who_is_away() {
 
 #[tokio::test]
 async fn a_process_without_an_api_says_how_it_is() {
-    let server = Server::new().await;
+    let mut server = Server::new().await;
     let needs = Needs {
         store: Some(server.state.store.clone()),
         bus: server.state.bus.clone(),
     };
-    let server = Server {
-        app: probes(needs),
-        ..server
-    };
+    server.app = probes(needs);
     for (path, status) in [("/health", "ok"), ("/ready", "ready")] {
         assert_eq!(server.get(path).await.data(), json!({ "status": status }));
     }

@@ -1,0 +1,138 @@
+use std::fs;
+
+use super::*;
+use crate::data_dir::make_key_file;
+
+const BROKER: &str = "amqps://concord:hunter2@broker/%2f";
+const DATABASE: &str = "postgres://concord:hunter2@database/concord";
+const SOURCE: &str = "postgres://reader:hunter2@hospital/patients";
+
+fn environment(name: &str) -> Option<String> {
+    let value = match name {
+        "CONCORD_BROKER" => BROKER,
+        "CONCORD_DATABASE" => DATABASE,
+        "HOSPITAL_SOURCE" => SOURCE,
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+/// A folder with the keys of the platform and of party 2, pinned, and both example files.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::create_dir(path.join("keys")).unwrap();
+    let entry = |party: u64| {
+        let key = make_key_file(&path.join(format!("keys/party-{party}.key"))).unwrap();
+        Directory::entry(PartyId(party), "医院", &key.public())
+    };
+    fs::write(path.join("directory.toml"), entry(1) + &entry(2)).unwrap();
+    for (name, text) in [
+        ("concord.toml", include_str!("../concord.example.toml")),
+        ("party.toml", include_str!("../party.example.toml")),
+    ] {
+        fs::write(path.join(name), text).unwrap();
+    }
+    folder
+}
+
+fn platform(folder: &Path) -> anyhow::Result<Platform> {
+    Platform::read(&folder.join("concord.toml"), &environment)
+}
+
+fn party(folder: &Path) -> anyhow::Result<Party> {
+    Party::read(&folder.join("party.toml"), &environment)
+}
+
+/// What is said of a file after a change to it; never a secret.
+fn said<T>(read: fn(&Path) -> anyhow::Result<T>, name: &str, from: &str, to: &str) -> String {
+    let folder = folder();
+    let path = folder.path().join(name);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from}");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+    let error = read(folder.path()).err().expect("it is refused");
+    let said = format!("{error:#}");
+    assert!(!said.contains("hunter2"), "{said}");
+    said
+}
+
+#[test]
+fn the_examples_are_in_order() {
+    let folder = folder();
+    let platform = platform(folder.path()).unwrap();
+    assert_eq!(*platform.broker.url, BROKER);
+    assert_eq!(*platform.database, DATABASE);
+    assert_eq!(platform.directory.names.len(), 1);
+    let party = party(folder.path()).unwrap();
+    assert_eq!(party.worker.party, PartyId(2));
+}
+
+#[test]
+fn what_is_wrong_with_a_platform_is_named_without_its_secrets() {
+    for (from, to, sentence) in [
+        (
+            "env:CONCORD_BROKER",
+            "env:NOWHERE",
+            "broker: the environment variable NOWHERE",
+        ),
+        (
+            "env:CONCORD_BROKER",
+            "env:CONCORD_DATABASE",
+            "broker: it refers to",
+        ),
+        (
+            "env:CONCORD_BROKER",
+            BROKER,
+            "broker: write env:NAME or file:PATH",
+        ),
+        (
+            "env:CONCORD_DATABASE",
+            "env:CONCORD_BROKER",
+            "database: it refers to",
+        ),
+        (
+            "env:CONCORD_DATABASE",
+            "file:missing",
+            "database: cannot read",
+        ),
+        (
+            "\ndirectory =",
+            "\nsecret = 1\ndirectory =",
+            "unknown field `secret`",
+        ),
+        ("\"directory.toml\"", "\"party.toml\"", "party.toml"),
+        ("0.0.0.0:5000", "everywhere", "listen"),
+    ] {
+        let said = said(platform, "concord.toml", from, to);
+        assert!(said.contains(sentence), "{to}: {said}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_party_is_named_without_its_secrets() {
+    for (from, to, sentence) in [
+        (
+            "id = 2",
+            "id = 1",
+            "id: party 1 is no hospital of the directory",
+        ),
+        (
+            "id = 2",
+            "id = 3",
+            "id: party 3 is no hospital of the directory",
+        ),
+        (
+            "party-2.key",
+            "party-1.key",
+            "is not the key of party 2 in the directory",
+        ),
+        ("party-2.key", "party-9.key", "cannot read the key file"),
+        ("env:HOSPITAL_SOURCE", SOURCE, "source: "),
+        ("env:HOSPITAL_SOURCE", "env:CONCORD_BROKER", "source: "),
+        ("\"clear\"", "\"sealed\"", "release"),
+    ] {
+        let said = said(party, "party.toml", from, to);
+        assert!(said.contains(sentence), "{to}: {said}");
+    }
+}
