@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::id::{Attempt, ModelId, OrderId, PartyId};
 use shared::job::{InferSpec, Spec, TrainSpec};
-use shared::limits::{HINT_SECONDS_MAX, JOB_DEADLINE_SECONDS, SWEEP_SECONDS};
+use shared::limits::{HINT_SECONDS_MAX, INVITATION_SECONDS, JOB_DEADLINE_SECONDS};
 use shared::message::{Invitation, Score, encode, queue};
 use shared::store::{self, Cancelled, Job, NewJob, Submitted};
 use tokio::time::timeout;
@@ -48,7 +48,7 @@ pub(crate) async fn submit(state: &State, spec: Spec, echo: String) -> Result<Su
         job: submitted.job,
         attempt: Attempt(1),
     });
-    let life = Duration::from_secs(SWEEP_SECONDS);
+    let life = Duration::from_secs(INVITATION_SECONDS);
     let hint = state.bus.publish_expiring(&queue, invitation, life);
     match timeout(Duration::from_secs(HINT_SECONDS_MAX), hint).await {
         Ok(Ok(())) => {}

@@ -138,6 +138,17 @@ impl Bus {
         }
     }
 
+    /// How many messages wait in a queue, without those that readers hold.
+    ///
+    /// # Errors
+    /// [`Error::Unroutable`].
+    pub async fn waiting(&self, queue: &str) -> Result<usize, Error> {
+        match self {
+            Bus::Local(bus) => bus.waiting(queue),
+            Bus::Rabbitmq(bus) => bus.waiting(queue).await,
+        }
+    }
+
     /// Puts a message at the end of a queue.
     ///
     /// # Errors

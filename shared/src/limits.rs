@@ -57,6 +57,10 @@ pub const HTTP_REQUEST_SECONDS_MAX: u64 = 30;
 pub const BEAT_SECONDS: u64 = 2;
 /// Seconds a job belongs to a session after its last beat.
 pub const LEASE_SECONDS: u64 = 8;
+/// Seconds that an invitation waits for a worker; the sweep makes another then.
+pub const INVITATION_SECONDS: u64 = 60;
+/// Invitations that the sweep adds at each look to a queue which holds some.
+pub const INVITED_AGAIN_MAX: usize = 16;
 /// Seconds between two looks of the sweep over all jobs.
 pub const SWEEP_SECONDS: u64 = 2;
 /// Seconds before an unanswered step is sent again; doubles up to `REPEAT_SECONDS_MAX`.
@@ -131,7 +135,7 @@ pub const SWEEP_ROWS_MAX: i64 = 1000;
 /// Records of unreadable messages; the oldest give way.
 pub const DEAD_LETTERS_MAX: usize = 10_000;
 /// Messages the status aggregator holds unanswered, of each queue.
-pub const AGGREGATOR_PREFETCH: usize = 16;
+pub const AGGREGATOR_PREFETCH: usize = 64;
 /// Milliseconds before the first repeat of what an outage stopped; doubles with each.
 pub const RETRY_MILLISECONDS: u64 = 50;
 /// Milliseconds between two such repeats at most.

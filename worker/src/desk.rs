@@ -14,6 +14,7 @@ use shared::limits::{SESSION_LETTERS_MAX, SESSIONS_MAX};
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
 use shared::source::Source;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What all sessions of a worker share, and where each of them is told things.
 pub(crate) struct Desk {
@@ -21,6 +22,8 @@ pub(crate) struct Desk {
     pub(crate) source: Option<Source>,
     pub(crate) bus: Bus,
     pub(crate) began: Instant,
+    /// Seats for sessions that claim or lead.
+    leading: Arc<Semaphore>,
     sessions: Mutex<HashMap<Fence, Sitting>>,
 }
 
@@ -61,8 +64,8 @@ impl Inbox {
 
 struct Sitting {
     inbox: Inbox,
-    /// Whether the session claims or leads, or was offered its seat.
-    leads: bool,
+    /// The seat of a session that claims or leads; `None` for one that was offered its seat.
+    leads: Option<OwnedSemaphorePermit>,
     /// What its next beat says; `None` for those that don't beat.
     standing: Option<Standing>,
 }
@@ -74,6 +77,7 @@ impl Desk {
             source,
             bus,
             began: Instant::now(),
+            leading: Arc::new(Semaphore::new(SESSIONS_MAX)),
             sessions: Mutex::new(HashMap::new()),
         }
     }
@@ -83,15 +87,22 @@ impl Desk {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens an inbox for a new session; `None` when it is there already or all seats of its sort
-    /// are taken.
-    pub(crate) fn enter(&self, fence: Fence, leads: bool) -> Option<(Inbox, Receiver<Input>)> {
+    /// A seat for a session that claims, once one is free.
+    pub(crate) async fn free_seat(&self) -> OwnedSemaphorePermit {
+        let free = Arc::clone(&self.leading).acquire_owned().await;
+        free.expect("nobody closes the semaphore")
+    }
+
+    /// Opens an inbox for a new session; `None` when it is there already, or was offered a seat
+    /// while all of those are taken.
+    pub(crate) fn enter(
+        &self,
+        fence: Fence,
+        leads: Option<OwnedSemaphorePermit>,
+    ) -> Option<(Inbox, Receiver<Input>)> {
         let mut sessions = self.sessions();
-        let alike = sessions
-            .values()
-            .filter(|sitting| sitting.leads == leads)
-            .count();
-        if alike >= SESSIONS_MAX {
+        let offered = |sitting: &&Sitting| sitting.leads.is_none();
+        if leads.is_none() && sessions.values().filter(offered).count() >= SESSIONS_MAX {
             return None;
         }
         let Entry::Vacant(vacant) = sessions.entry(fence) else {

@@ -130,6 +130,13 @@ impl Bus {
         }
     }
 
+    pub(super) fn waiting(&self, name: &str) -> Result<usize, Error> {
+        let mut queues = self.lock();
+        let queue = queues.get_mut(name).ok_or_else(|| unroutable(name))?;
+        queue.drop_expired();
+        Ok(queue.waiting.len())
+    }
+
     pub(super) fn publish(
         &self,
         name: &str,

@@ -107,6 +107,18 @@ impl Bus {
         .await
     }
 
+    pub(super) async fn waiting(&self, queue: &str) -> Result<usize, Error> {
+        let Shared {
+            topology,
+            consuming,
+            ..
+        } = &*self.shared;
+        persist(queue, consuming, |connected| async move {
+            topology.waiting(&connected, queue).await
+        })
+        .await
+    }
+
     pub(super) async fn publish(
         &self,
         queue: &str,
@@ -241,6 +253,7 @@ fn refusal(queue: &str, error: lapin::Error) -> Fault {
 }
 
 const ACCESS_REFUSED: u16 = 403;
+const NOT_FOUND: u16 = 404;
 const RESOURCE_LOCKED: u16 = 405;
 const PRECONDITION_FAILED: u16 = 406;
 

@@ -48,6 +48,7 @@ suite! {
     an_expired_message_vanishes
     the_oldest_beats_give_way
     a_queue_keeps_its_kind
+    what_waits_can_be_counted
 }
 
 /// What a test needs to know of the servers it runs beside.
@@ -355,6 +356,21 @@ async fn the_oldest_beats_give_way(bus: &Bus) {
     }
     let mut consumer = bus.consume(&queue, 1).await.unwrap();
     assert_eq!(take(&mut consumer).await, [1]);
+}
+
+async fn what_waits_can_be_counted(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    assert_eq!(bus.waiting(&queue).await.unwrap(), 0);
+    for number in 0..3 {
+        bus.publish(&queue, vec![number]).await.unwrap();
+    }
+    assert_eq!(bus.waiting(&queue).await.unwrap(), 3);
+    let mut reader = bus.consume(&queue, 1).await.unwrap();
+    let held = next(&mut reader).await;
+    assert_eq!(bus.waiting(&queue).await.unwrap(), 2);
+    held.ack().await;
+    let nowhere = bus.waiting(&name()).await;
+    assert!(matches!(nowhere, Err(Error::Unroutable { .. })));
 }
 
 async fn a_queue_keeps_its_kind(bus: &Bus) {

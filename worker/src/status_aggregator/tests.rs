@@ -157,6 +157,7 @@ impl Session<'_> {
         let event = Event {
             fence: self.fence,
             party: PARTY,
+            reply_to: self.queue.clone(),
             body,
         };
         let event = message::encode(&event);
@@ -164,8 +165,7 @@ impl Session<'_> {
     }
 
     async fn claim(&self) {
-        let reply_to = self.queue.clone();
-        self.say(EventBody::Claimed { reply_to }).await;
+        self.say(EventBody::Claimed).await;
     }
 
     async fn beat(&self) {
@@ -294,7 +294,8 @@ async fn a_job_runs_to_its_end() {
     assert_eq!(job.report.rows[&PARTY], 5);
     let scores = world.store.scores(submitted.job).await.unwrap();
     assert_eq!(scores.unwrap()[0].unique_id, "7");
-    // The session learns that nobody needs it any more.
+    // The session learns that nobody needs it any more: at once, and when it did not hear it.
+    session.ended().await;
     session.beat().await;
     session.ended().await;
 }
@@ -477,9 +478,8 @@ async fn a_grant_to_a_dead_worker_opens_the_next_attempt() {
     let event = Event {
         fence: session.fence,
         party: PARTY,
-        body: EventBody::Claimed {
-            reply_to: session.queue,
-        },
+        reply_to: session.queue,
+        body: EventBody::Claimed,
     };
     let event = message::encode(&event);
     world.bus.publish(queue::EVENTS, event).await.unwrap();

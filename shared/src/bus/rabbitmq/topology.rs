@@ -11,7 +11,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::link::Connected;
-use super::{Fault, PRECONDITION_FAILED, RESOURCE_LOCKED, code, refusal};
+use super::{Fault, NOT_FOUND, PRECONDITION_FAILED, RESOURCE_LOCKED, code, refusal, unroutable};
 use crate::bus::{Error, QueueKind};
 use crate::limits;
 use crate::message::queue;
@@ -114,6 +114,31 @@ impl Topology {
             }
             Err(error) => Err(error),
         })
+    }
+
+    /// How many messages wait in a queue.
+    pub(super) async fn waiting(
+        &self,
+        connected: &Arc<Connected>,
+        queue: &str,
+    ) -> Result<usize, Fault> {
+        let name = self.name(queue).ok_or_else(|| unroutable(queue))?;
+        let channel = connected.channel().await?;
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let found = channel
+            .queue_declare(name, passive, FieldTable::default())
+            .await;
+        match found {
+            Ok(found) => {
+                channel.give_back();
+                Ok(found.message_count() as usize)
+            }
+            Err(error) if code(&error) == Some(NOT_FOUND) => Err(unroutable(queue).into()),
+            Err(error) => Err(refusal(queue, error)),
+        }
     }
 
     /// Declares what is left to declare after an outage. What fails is left to who reads it.
