@@ -85,6 +85,8 @@ pub const CHECKPOINT_SECONDS: u64 = 1;
 pub const DELIVERIES_MAX: u32 = 5;
 /// Messages a consumer of invitations holds unanswered.
 pub const INVITATION_PREFETCH: usize = 8;
+/// Claims of one worker process that wait for the platform's answer at once.
+pub const CLAIMS_MAX: usize = 16;
 /// Sessions one worker process leads at once, and beside them those it only takes part in: waiting
 /// leaders must not take the seats that others' jobs need.
 pub const SESSIONS_MAX: usize = 256;
@@ -153,11 +155,13 @@ pub const PUBLISHING_MAX: usize = 64;
 /// Connections to the store's server that answer polls: as many polls look at once.
 pub const STORE_READERS_MAX: usize = 8;
 /// Connections to the store's server that move jobs; no poll takes one.
-pub const STORE_WRITERS_MAX: usize = 8;
+pub const STORE_WRITERS_MAX: usize = 16;
 /// Seconds to wait for a free connection to the store.
 pub const STORE_WAIT_SECONDS_MAX: u64 = 2;
 /// Seconds to open a connection to a database server.
 pub const CONNECT_SECONDS_MAX: u64 = 5;
+/// Seconds without use after which a connection to the store must show that it still works.
+pub const STORE_TRUSTED_SECONDS_MAX: u64 = 1;
 /// Seconds in which an idle connection to the store must show that it still works.
 pub const STORE_CHECK_SECONDS_MAX: u64 = 2;
 /// Seconds one statement of the store may take.

@@ -99,8 +99,13 @@ pub enum EventBody {
 pub enum Outcome {
     /// A model part for each party, each sealed to its party.
     Model(BTreeMap<PartyId, Vec<u8>>),
-    /// Scores the data owner releases in the clear.
-    Scores(Vec<Score>),
+    /// An inference's, which is one reading of rows: nothing of it is known before its end.
+    Scores {
+        /// Scores the data owner releases in the clear.
+        scores: Vec<Score>,
+        /// Rows it left out.
+        dropped: Dropped,
+    },
 }
 
 /// One scored row, as the data owner releases it.

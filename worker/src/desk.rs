@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use shared::bus::Bus;
 use shared::id::{Attempt, JobId};
 use shared::job::Fence;
-use shared::limits::{SESSION_LETTERS_MAX, SESSIONS_MAX};
+use shared::limits::{CLAIMS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX};
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
 use shared::source::Source;
@@ -24,6 +24,8 @@ pub(crate) struct Desk {
     pub(crate) began: Instant,
     /// Seats for sessions that claim or lead.
     leading: Arc<Semaphore>,
+    /// Claims that may wait for an answer at once.
+    claiming: Arc<Semaphore>,
     sessions: Mutex<HashMap<Fence, Sitting>>,
 }
 
@@ -62,10 +64,17 @@ impl Inbox {
     }
 }
 
+/// A seat for a session that claims and, once granted, leads.
+pub(crate) struct Lead {
+    _seat: OwnedSemaphorePermit,
+    /// Until the claim is answered.
+    claim: Option<OwnedSemaphorePermit>,
+}
+
 struct Sitting {
     inbox: Inbox,
     /// The seat of a session that claims or leads; `None` for one that was offered its seat.
-    leads: Option<OwnedSemaphorePermit>,
+    leads: Option<Lead>,
     /// What its next beat says; `None` for those that don't beat.
     standing: Option<Standing>,
 }
@@ -78,6 +87,7 @@ impl Desk {
             bus,
             began: Instant::now(),
             leading: Arc::new(Semaphore::new(SESSIONS_MAX)),
+            claiming: Arc::new(Semaphore::new(CLAIMS_MAX)),
             sessions: Mutex::new(HashMap::new()),
         }
     }
@@ -87,10 +97,17 @@ impl Desk {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A seat for a session that claims, once one is free.
-    pub(crate) async fn free_seat(&self) -> OwnedSemaphorePermit {
-        let free = Arc::clone(&self.leading).acquire_owned().await;
-        free.expect("nobody closes the semaphore")
+    /// A seat for a session that claims, once one is free and few other claims are unanswered:
+    /// more of them would only wait in line at the platform, and be repeated.
+    pub(crate) async fn free_seat(&self) -> Lead {
+        let free = async |semaphore: &Arc<Semaphore>| {
+            let permit = Arc::clone(semaphore).acquire_owned().await;
+            permit.expect("nobody closes the semaphore")
+        };
+        Lead {
+            _seat: free(&self.leading).await,
+            claim: Some(free(&self.claiming).await),
+        }
     }
 
     /// Opens an inbox for a new session; `None` when it is there already, or was offered a seat
@@ -98,7 +115,7 @@ impl Desk {
     pub(crate) fn enter(
         &self,
         fence: Fence,
-        leads: Option<OwnedSemaphorePermit>,
+        leads: Option<Lead>,
     ) -> Option<(Inbox, Receiver<Input>)> {
         let mut sessions = self.sessions();
         let offered = |sitting: &&Sitting| sitting.leads.is_none();
@@ -131,8 +148,11 @@ impl Desk {
 
     /// Tells a session something; gives it back when the session is not here.
     pub(crate) fn tell(&self, fence: &Fence, input: Input) -> Result<(), Input> {
-        match self.sessions().get(fence) {
+        match self.sessions().get_mut(fence) {
             Some(sitting) => {
+                if let (Input::Granted(_), Some(lead)) = (&input, &mut sitting.leads) {
+                    lead.claim = None;
+                }
                 sitting.inbox.put(input);
                 Ok(())
             }

@@ -14,13 +14,12 @@ use shared::paillier::PublicKey;
 use shared::seal::Identity;
 use shared::session::{Directory, Input, Permits, Seat, fence_of};
 use shared::source::Source;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Lead};
 use crate::seat::{self, Seating};
 
 /// Letters of its sessions that a worker holds unanswered.
@@ -178,7 +177,7 @@ impl Reader {
     }
 
     /// Claims a job, unless a session here is at this attempt already.
-    fn invited(&self, invitation: &Invitation, seat: OwnedSemaphorePermit) {
+    fn invited(&self, invitation: &Invitation, seat: Lead) {
         let Invitation { job, attempt } = *invitation;
         if !self.desk.is_at(job, attempt) {
             let fence = Fence {
@@ -197,7 +196,7 @@ impl Reader {
         }
     }
 
-    fn sit(&self, fence: Fence, leads: Option<OwnedSemaphorePermit>, seating: Seating) {
+    fn sit(&self, fence: Fence, leads: Option<Lead>, seating: Seating) {
         match self.desk.enter(fence, leads) {
             Some(inbox) => seat::spawn(Arc::clone(&self.desk), fence, seating, inbox),
             // Offers are repeated until somebody takes them.

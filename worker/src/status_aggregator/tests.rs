@@ -9,6 +9,7 @@ use shared::job::{InferSpec, JobStatus, Phase, Spec};
 use shared::message::{Grant, Invitation, Outcome, Progress, Score};
 use shared::query::{Query, Relation};
 use shared::store::{Job, NewJob, Submitted};
+use shared::table::Dropped;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -180,10 +181,14 @@ impl Session<'_> {
     }
 
     async fn finish(&self) {
-        let outcome = Outcome::Scores(vec![Score {
+        let score = Score {
             unique_id: "7".to_owned(),
             label: 0.5,
-        }]);
+        };
+        let outcome = Outcome::Scores {
+            scores: vec![score],
+            dropped: Dropped::default(),
+        };
         let progress = at(2);
         self.say(EventBody::Finished { progress, outcome }).await;
     }
@@ -291,7 +296,7 @@ async fn a_job_runs_to_its_end() {
         .until(&submitted, |job| job.status.is_terminal())
         .await;
     assert_eq!(job.status, JobStatus::Finished);
-    assert_eq!(job.report.rows[&PARTY], 5);
+    assert_eq!(job.report.rows[&PARTY], 1);
     let scores = world.store.scores(submitted.job).await.unwrap();
     assert_eq!(scores.unwrap()[0].unique_id, "7");
     // The session learns that nobody needs it any more: at once, and when it did not hear it.
