@@ -6,7 +6,7 @@ use std::time::Duration;
 use shared::id::{Attempt, ModelId, OrderId, PartyId};
 use shared::job::{InferSpec, Spec, TrainSpec};
 use shared::limits::{
-    DEAD_LETTERS_TOLD_MAX, HINT_SECONDS_MAX, JOB_DEADLINE_SECONDS, SWEEP_SECONDS,
+    DEAD_LETTERS_TOLD_MAX, HINT_SECONDS_MAX, INVITATION_SECONDS, JOB_DEADLINE_SECONDS,
 };
 use shared::message::{Invitation, Score, encode, queue};
 use shared::store::{self, Cancelled, DeadLetter, Job, NewJob, Submitted};
@@ -65,7 +65,7 @@ pub(crate) async fn submit(
         job: submitted.job,
         attempt: Attempt(1),
     });
-    let life = Duration::from_secs(SWEEP_SECONDS);
+    let life = Duration::from_secs(INVITATION_SECONDS);
     let hint = state.bus.publish_expiring(&queue, invitation, life);
     match timeout(Duration::from_secs(HINT_SECONDS_MAX), hint).await {
         Ok(Ok(())) => {}

@@ -83,9 +83,6 @@ pub(crate) async fn ready(extract::State(state): extract::State<State>) -> Answe
 }
 
 async fn is_read(state: &State, queue: &str) -> bool {
-    state
-        .bus
-        .readers(queue)
-        .await
-        .is_ok_and(|readers| readers > 0)
+    let usage = state.bus.usage(queue).await;
+    usage.is_ok_and(|usage| usage.readers > 0)
 }

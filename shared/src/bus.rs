@@ -52,6 +52,15 @@ pub struct Properties {
     pub correlation: Option<String>,
 }
 
+/// How a queue is used at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Messages that wait, without those that readers hold.
+    pub waiting: usize,
+    /// Who reads it.
+    pub readers: usize,
+}
+
 /// Why the bus did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -209,14 +218,14 @@ impl Bus {
         }
     }
 
-    /// How many read a queue now; none if there is no such queue.
+    /// How a queue is used; a queue that is not there is not used.
     ///
     /// # Errors
     /// [`Error::Away`].
-    pub async fn readers(&self, queue: &str) -> Result<usize, Error> {
+    pub async fn usage(&self, queue: &str) -> Result<Usage, Error> {
         match self {
-            Bus::Local(bus) => Ok(bus.readers(queue)),
-            Bus::Rabbitmq(bus) => bus.readers(queue).await,
+            Bus::Local(bus) => Ok(bus.usage(queue)),
+            Bus::Rabbitmq(bus) => bus.usage(queue).await,
         }
     }
 

@@ -57,6 +57,10 @@ pub const HTTP_REQUEST_SECONDS_MAX: u64 = 30;
 pub const BEAT_SECONDS: u64 = 2;
 /// Seconds a job belongs to a session after its last beat.
 pub const LEASE_SECONDS: u64 = 8;
+/// Seconds that an invitation waits for a worker; the sweep makes another then.
+pub const INVITATION_SECONDS: u64 = 60;
+/// Invitations that the sweep adds at each look to a queue which holds some.
+pub const INVITED_AGAIN_MAX: usize = 16;
 /// Seconds between two looks of the sweep over all jobs.
 pub const SWEEP_SECONDS: u64 = 2;
 /// Seconds before an unanswered step is sent again; doubles up to `REPEAT_SECONDS_MAX`.
@@ -83,6 +87,8 @@ pub const CHECKPOINT_SECONDS: u64 = 1;
 pub const DELIVERIES_MAX: u32 = 5;
 /// Messages a consumer of invitations holds unanswered.
 pub const INVITATION_PREFETCH: usize = 8;
+/// Claims of one worker process that wait for the platform's answer at once.
+pub const CLAIMS_MAX: usize = 16;
 /// Sessions one worker process leads at once, and beside them those it only takes part in: waiting
 /// leaders must not take the seats that others' jobs need.
 pub const SESSIONS_MAX: usize = 256;
@@ -135,7 +141,7 @@ pub const DEAD_LETTERS_MAX: usize = 10_000;
 /// Dead letters that a job's report tells of.
 pub const DEAD_LETTERS_TOLD_MAX: usize = 20;
 /// Messages the status aggregator holds unanswered, of each queue.
-pub const AGGREGATOR_PREFETCH: usize = 16;
+pub const AGGREGATOR_PREFETCH: usize = 64;
 /// Milliseconds before the first repeat of what an outage stopped; doubles with each.
 pub const RETRY_MILLISECONDS: u64 = 50;
 /// Milliseconds between two such repeats at most.
@@ -153,11 +159,13 @@ pub const PUBLISHING_MAX: usize = 64;
 /// Connections to the store's server that answer polls: as many polls look at once.
 pub const STORE_READERS_MAX: usize = 8;
 /// Connections to the store's server that move jobs; no poll takes one.
-pub const STORE_WRITERS_MAX: usize = 8;
+pub const STORE_WRITERS_MAX: usize = 16;
 /// Seconds to wait for a free connection to the store.
 pub const STORE_WAIT_SECONDS_MAX: u64 = 2;
 /// Seconds to open a connection to a database server.
 pub const CONNECT_SECONDS_MAX: u64 = 5;
+/// Seconds without use after which a connection to the store must show that it still works.
+pub const STORE_TRUSTED_SECONDS_MAX: u64 = 1;
 /// Seconds in which an idle connection to the store must show that it still works.
 pub const STORE_CHECK_SECONDS_MAX: u64 = 2;
 /// Seconds one statement of the store may take.

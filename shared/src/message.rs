@@ -51,6 +51,8 @@ pub struct Event {
     pub fence: Fence,
     /// The speaking party.
     pub party: PartyId,
+    /// The session's queue, where a claim and a last word are answered.
+    pub reply_to: String,
     /// What happened.
     pub body: EventBody,
 }
@@ -58,11 +60,8 @@ pub struct Event {
 /// What happened in a session.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub enum EventBody {
-    /// A worker wants the job; the answer goes to its session queue.
-    Claimed {
-        /// That queue.
-        reply_to: String,
-    },
+    /// A worker wants the job.
+    Claimed,
     /// Every party joined and has its rows.
     Started {
         /// Rows each party uses.
@@ -100,8 +99,13 @@ pub enum EventBody {
 pub enum Outcome {
     /// A model part for each party, each sealed to its party.
     Model(BTreeMap<PartyId, Vec<u8>>),
-    /// Scores the data owner releases in the clear.
-    Scores(Vec<Score>),
+    /// An inference's, which is one reading of rows: nothing of it is known before its end.
+    Scores {
+        /// Scores the data owner releases in the clear.
+        scores: Vec<Score>,
+        /// Rows it left out.
+        dropped: Dropped,
+    },
 }
 
 /// One scored row, as the data owner releases it.

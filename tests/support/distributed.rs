@@ -232,6 +232,13 @@ impl Deployment {
         self.processes[number].log()
     }
 
+    /// The running processes: what each does, and its number in the system.
+    #[allow(dead_code, reason = "only the bench asks")]
+    pub(crate) fn running(&self) -> impl Iterator<Item = (Role, u32)> {
+        let running = self.processes.iter().filter(|process| process.wanted);
+        running.map(|process| (process.role, process.child.id()))
+    }
+
     /// How many processes ended by themselves; each was started again.
     pub(crate) fn ended_by_themselves(&self) -> usize {
         self.ended_by_themselves
@@ -240,6 +247,12 @@ impl Deployment {
     /// The broker's address.
     pub(crate) fn broker(&self) -> &str {
         &self.services.broker
+    }
+
+    /// The database's address.
+    #[allow(dead_code, reason = "only the bench asks")]
+    pub(crate) fn database(&self) -> &str {
+        &self.services.database
     }
 
     pub(crate) fn queue_prefix(&self) -> &str {

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use shared::bus::Bus;
 use shared::id::{Attempt, JobId};
 use shared::job::Fence;
-use shared::limits::{SESSION_LETTERS_MAX, SESSIONS_MAX, WORKER_STOP_SECONDS_MAX};
+use shared::limits::{CLAIMS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, WORKER_STOP_SECONDS_MAX};
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
 use shared::source::Source;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// What all sessions of a worker share, and where each of them is told things.
 pub(crate) struct Desk {
@@ -22,6 +22,10 @@ pub(crate) struct Desk {
     pub(crate) source: Option<Source>,
     pub(crate) bus: Bus,
     pub(crate) began: Instant,
+    /// Seats for sessions that claim or lead.
+    leading: Arc<Semaphore>,
+    /// Claims that may wait for an answer at once.
+    claiming: Arc<Semaphore>,
     sessions: Mutex<HashMap<Fence, Sitting>>,
     /// Rung when a session leaves.
     left: Notify,
@@ -62,10 +66,17 @@ impl Inbox {
     }
 }
 
+/// A seat for a session that claims and, once granted, leads.
+pub(crate) struct Lead {
+    _seat: OwnedSemaphorePermit,
+    /// Until the claim is answered.
+    claim: Option<OwnedSemaphorePermit>,
+}
+
 struct Sitting {
     inbox: Inbox,
-    /// Whether the session claims or leads, or was offered its seat.
-    leads: bool,
+    /// The seat of a session that claims or leads; `None` for one that was offered its seat.
+    leads: Option<Lead>,
     /// What its next beat says; `None` for those that don't beat.
     standing: Option<Standing>,
 }
@@ -77,6 +88,8 @@ impl Desk {
             source,
             bus,
             began: Instant::now(),
+            leading: Arc::new(Semaphore::new(SESSIONS_MAX)),
+            claiming: Arc::new(Semaphore::new(CLAIMS_MAX)),
             sessions: Mutex::new(HashMap::new()),
             left: Notify::new(),
         }
@@ -87,15 +100,29 @@ impl Desk {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens an inbox for a new session; `None` when it is there already or all seats of its sort
-    /// are taken.
-    pub(crate) fn enter(&self, fence: Fence, leads: bool) -> Option<(Inbox, Receiver<Input>)> {
+    /// A seat for a session that claims, once one is free and few other claims are unanswered:
+    /// more of them would only wait in line at the platform, and be repeated.
+    pub(crate) async fn free_seat(&self) -> Lead {
+        let free = async |semaphore: &Arc<Semaphore>| {
+            let permit = Arc::clone(semaphore).acquire_owned().await;
+            permit.expect("nobody closes the semaphore")
+        };
+        Lead {
+            _seat: free(&self.leading).await,
+            claim: Some(free(&self.claiming).await),
+        }
+    }
+
+    /// Opens an inbox for a new session; `None` when it is there already, or was offered a seat
+    /// while all of those are taken.
+    pub(crate) fn enter(
+        &self,
+        fence: Fence,
+        leads: Option<Lead>,
+    ) -> Option<(Inbox, Receiver<Input>)> {
         let mut sessions = self.sessions();
-        let alike = sessions
-            .values()
-            .filter(|sitting| sitting.leads == leads)
-            .count();
-        if alike >= SESSIONS_MAX {
+        let offered = |sitting: &&Sitting| sitting.leads.is_none();
+        if leads.is_none() && sessions.values().filter(offered).count() >= SESSIONS_MAX {
             return None;
         }
         let Entry::Vacant(vacant) = sessions.entry(fence) else {
@@ -124,8 +151,11 @@ impl Desk {
 
     /// Tells a session something; gives it back when the session is not here.
     pub(crate) fn tell(&self, fence: &Fence, input: Input) -> Result<(), Input> {
-        match self.sessions().get(fence) {
+        match self.sessions().get_mut(fence) {
             Some(sitting) => {
+                if let (Input::Granted(_), Some(lead)) = (&input, &mut sitting.leads) {
+                    lead.claim = None;
+                }
                 sitting.inbox.put(input);
                 Ok(())
             }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Lead};
 use crate::seat::{self, Seating};
 
 /// Letters of its sessions that a worker holds unanswered.
@@ -154,10 +154,15 @@ impl Reader {
     }
 
     async fn invitations(self, mut consumer: Consumer) -> anyhow::Result<()> {
-        while let Some(delivery) = consumer.next().await {
+        loop {
+            // What this worker cannot sit down for waits in the queue, also for other workers.
+            let seat = self.desk.free_seat().await;
+            let Some(delivery) = consumer.next().await else {
+                break;
+            };
             match message::decode::<Invitation>(delivery.body()) {
                 Ok(invitation) => {
-                    self.invited(&invitation);
+                    self.invited(&invitation, seat);
                     delivery.ack().await;
                 }
                 Err(error) => {
@@ -178,7 +183,7 @@ impl Reader {
     }
 
     /// Claims a job, unless a session here is at this attempt already.
-    fn invited(&self, invitation: &Invitation) {
+    fn invited(&self, invitation: &Invitation, seat: Lead) {
         let Invitation { job, attempt } = *invitation;
         if !self.desk.is_at(job, attempt) {
             let fence = Fence {
@@ -186,22 +191,21 @@ impl Reader {
                 attempt,
                 session: SessionId(Uuid::new_v4()),
             };
-            self.sit(fence, Seating::Claim);
+            self.sit(fence, Some(seat), Seating::Claim);
         }
     }
 
     /// Hands a repeated offer to the session that sits there, or takes the seat.
     fn offered(&self, fence: Fence, envelope: Vec<u8>) {
         if let Err(Input::Envelope(envelope)) = self.desk.tell(&fence, Input::Envelope(envelope)) {
-            self.sit(fence, Seating::Offer(envelope));
+            self.sit(fence, None, Seating::Offer(envelope));
         }
     }
 
-    fn sit(&self, fence: Fence, seating: Seating) {
-        let leads = matches!(seating, Seating::Claim);
+    fn sit(&self, fence: Fence, leads: Option<Lead>, seating: Seating) {
         match self.desk.enter(fence, leads) {
             Some(inbox) => seat::spawn(Arc::clone(&self.desk), fence, seating, inbox),
-            // Invitations and offers are repeated until somebody takes them.
+            // Offers are repeated until somebody takes them.
             None => debug!(job.id = %fence.job, "No seat was free"),
         }
     }

@@ -190,13 +190,12 @@ impl Driver {
             EventBody::Failed { reason } => {
                 warn!(job.id = %self.fence.job, %party, code = ?reason.code, "An attempt failed");
             }
-            EventBody::Claimed { .. }
-            | EventBody::Started { .. }
-            | EventBody::Checkpoint { .. } => {}
+            EventBody::Claimed | EventBody::Started { .. } | EventBody::Checkpoint { .. } => {}
         }
         let event = Event {
             fence: self.fence,
             party,
+            reply_to: self.desk.seat.address.clone(),
             body,
         };
         let _ = self.publish(queue::EVENTS, message::encode(&event), None);

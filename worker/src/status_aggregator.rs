@@ -7,11 +7,15 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use shared::bus::{self, Bus, Cause, Consumer, Delivery, QueueKind};
 use shared::id::{JobId, PartyId};
 use shared::job::{Fence, Reason, ReasonCode};
@@ -28,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Timing {
     /// How long a job belongs to a session after its last beat.
     pub lease: Duration,
-    /// Between two looks of the sweep over all jobs; also the life of an invitation.
+    /// Between two looks of the sweep over all jobs.
     pub sweep: Duration,
 }
 
@@ -135,9 +139,7 @@ impl Aggregator {
                 () = self.shutdown.cancelled() => return Ok(()),
                 opened = self.bus.open(queue, kind, limits::AGGREGATOR_PREFETCH) => opened?,
             };
-            while let Some(delivery) = self.next(&mut consumer, idle).await {
-                self.settle(queue, delivery).await;
-            }
+            self.read(queue, &mut consumer, idle).await;
             if self.shutdown.is_cancelled() {
                 return Ok(());
             }
@@ -147,25 +149,55 @@ impl Aggregator {
         }
     }
 
-    /// The next delivery; `None` when the queue or the time is over. Tells whether one was there.
-    async fn next(&self, consumer: &mut Consumer, idle: Option<&AtomicBool>) -> Option<Delivery> {
+    /// Settles deliveries until the queue or the time is over: several at once, since a commit
+    /// waits for the disk, but those of one job in their order. Tells whether none is left.
+    async fn read(&self, queue: &str, consumer: &mut Consumer, idle: Option<&AtomicBool>) {
         let tell = |now| {
             if let Some(idle) = idle {
                 idle.store(now, Ordering::Relaxed);
             }
         };
-        tokio::select! {
-            biased;
-            () = self.shutdown.cancelled() => return None,
-            delivery = consumer.next() => return delivery,
-            () = std::future::ready(()) => tell(true),
-        }
-        let delivery = tokio::select! {
-            () = self.shutdown.cancelled() => return None,
-            delivery = consumer.next() => delivery,
+        // What waits for an earlier delivery of its job, which is at work.
+        let mut lines: HashMap<Option<JobId>, VecDeque<Delivery>> = HashMap::new();
+        let mut at_work = FuturesUnordered::new();
+        let work = async |job, delivery| {
+            self.settle(queue, delivery).await;
+            job
         };
-        tell(false);
-        delivery
+        let mut told = false;
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => break,
+                Some(job) = at_work.next() => {
+                    match lines.get_mut(&job).and_then(VecDeque::pop_front) {
+                        Some(delivery) => at_work.push(work(job, delivery)),
+                        None => drop(lines.remove(&job)),
+                    }
+                    continue;
+                }
+                delivery = consumer.next() => match delivery {
+                    Some(delivery) => delivery,
+                    None => break,
+                },
+                () = std::future::ready(()), if at_work.is_empty() && !told => {
+                    told = true;
+                    tell(true);
+                    continue;
+                }
+            };
+            told = false;
+            tell(false);
+            let job = job_of(delivery.body());
+            match lines.entry(job) {
+                Entry::Occupied(mut line) => line.get_mut().push_back(delivery),
+                Entry::Vacant(line) => {
+                    line.insert(VecDeque::new());
+                    at_work.push(work(job, delivery));
+                }
+            }
+        }
+        while at_work.next().await.is_some() {}
     }
 
     /// Handles a delivery until the store has it: acked after the commit, rejected when no retry
@@ -202,9 +234,15 @@ impl Aggregator {
     }
 
     async fn hear_event(&self, event: Event) -> Result<(), store::Error> {
-        let Event { fence, party, body } = event;
+        let Event {
+            fence,
+            party,
+            reply_to,
+            body,
+        } = event;
+        let last = matches!(body, EventBody::Finished { .. } | EventBody::Failed { .. });
         let applied = match body {
-            EventBody::Claimed { reply_to } => return self.claim(fence, party, reply_to).await,
+            EventBody::Claimed => return self.claim(fence, party, reply_to).await,
             EventBody::Started {
                 rows,
                 dropped,
@@ -228,7 +266,18 @@ impl Aggregator {
             EventBody::Failed { reason } => self.store.fail(fence, reason).await?,
         };
         self.follow(&fence, applied).await;
+        if last {
+            self.dismiss(fence, &reply_to).await;
+        }
         Ok(())
+    }
+
+    /// Tells a session that nobody needs it any more.
+    async fn dismiss(&self, fence: Fence, reply_to: &str) {
+        let answer = message::encode(&ToSession::Ended(fence));
+        if let Err(error) = self.bus.publish(reply_to, answer).await {
+            tracing::debug!(job = %fence.job, %error, "a dead session is gone already");
+        }
     }
 
     /// Tells the log, and the guest if the next attempt is open.
@@ -282,10 +331,7 @@ impl Aggregator {
     async fn hear_beat(&self, beat: Beat) -> Result<(), store::Error> {
         let (fence, reply_to) = (beat.fence, beat.reply_to.clone());
         if !self.store.beat(beat, self.timing.lease).await? {
-            let answer = message::encode(&ToSession::Ended(fence));
-            if let Err(error) = self.bus.publish(&reply_to, answer).await {
-                tracing::debug!(job = %fence.job, %error, "a dead session is gone already");
-            }
+            self.dismiss(fence, &reply_to).await;
         }
         Ok(())
     }
@@ -296,9 +342,10 @@ impl Aggregator {
             job: unclaimed.job,
             attempt: unclaimed.attempt,
         });
+        let life = Duration::from_secs(limits::INVITATION_SECONDS);
         let sent = self
             .bus
-            .publish_expiring(&unclaimed.queue, invitation, self.timing.sweep)
+            .publish_expiring(&unclaimed.queue, invitation, life)
             .await;
         if let Err(error) = sent {
             tracing::debug!(job = %unclaimed.job, %error, "nobody to invite");
@@ -327,13 +374,15 @@ impl Aggregator {
     }
 }
 
-/// The job that a message is about, if it is one of ours: its readers died of it, or had no time.
+/// The job that a message is about, if it is one of ours.
 fn job_of(body: &[u8]) -> Option<JobId> {
-    let invited = |invitation: message::Invitation| invitation.job;
     let said = |event: Event| event.fence.job;
+    let alive = |beat: Beat| beat.fence.job;
+    let invited = |invitation: message::Invitation| invitation.job;
     let offered = |fence: Fence| fence.job;
-    (message::decode(body).map(invited).ok())
-        .or_else(|| message::decode(body).map(said).ok())
+    (message::decode(body).map(said).ok())
+        .or_else(|| message::decode(body).map(alive).ok())
+        .or_else(|| message::decode(body).map(invited).ok())
         .or_else(|| session::fence_of(body).map(offered).ok())
 }
 

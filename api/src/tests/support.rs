@@ -211,7 +211,13 @@ impl Server {
             unique_id: "1".to_owned(),
             label: 0.0768,
         }];
-        let (progress, outcome) = (Progress::default(), Outcome::Scores(scores));
+        let (progress, outcome) = (
+            Progress::default(),
+            Outcome::Scores {
+                scores,
+                dropped: Dropped::default(),
+            },
+        );
         let applied = self
             .state
             .store

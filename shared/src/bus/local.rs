@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::{Cause, Death, Error, Properties, QueueKind};
+use super::{Cause, Death, Error, Properties, QueueKind, Usage};
 use crate::limits;
 use crate::message::queue;
 
@@ -162,8 +162,16 @@ impl Bus {
         }
     }
 
-    pub(super) fn readers(&self, name: &str) -> usize {
-        self.lock().get(name).map_or(0, |queue| queue.readers)
+    pub(super) fn usage(&self, name: &str) -> Usage {
+        let mut queues = self.lock();
+        let usage = |queue: &mut Queue| {
+            queue.drop_expired();
+            Usage {
+                waiting: queue.waiting.len(),
+                readers: queue.readers,
+            }
+        };
+        queues.get_mut(name).map(usage).unwrap_or_default()
     }
 
     pub(super) fn consume(&self, name: &str, prefetch: usize) -> Result<Consumer, Error> {

@@ -26,7 +26,7 @@ use uuid::Uuid;
 pub use self::consumer::{Consumer, Delivery};
 use self::link::{Backoff, Broker, Connected, Link};
 use self::topology::Topology;
-use super::{Error, Properties, QueueKind};
+use super::{Error, Properties, QueueKind, Usage};
 use crate::limits;
 
 /// Where the broker is.
@@ -122,9 +122,9 @@ impl Bus {
         self.shared.publish(queue, body, properties).await
     }
 
-    pub(super) async fn readers(&self, queue: &str) -> Result<usize, Error> {
+    pub(super) async fn usage(&self, queue: &str) -> Result<Usage, Error> {
         let Some(name) = self.shared.topology.name(queue) else {
-            return Ok(0);
+            return Ok(Usage::default());
         };
         persist(queue, &self.shared.consuming, |connected| {
             let name = name.clone();
@@ -133,12 +133,18 @@ impl Bus {
                     passive: true,
                     ..QueueDeclareOptions::default()
                 };
-                // Of its own: a queue that is not there closes it.
-                let channel = connected.fresh_channel().await?;
+                // A queue that is not there closes it.
+                let channel = connected.channel().await?;
                 let looked = channel.queue_declare(name, passive, FieldTable::default());
                 match looked.await {
-                    Ok(found) => Ok(found.consumer_count() as usize),
-                    Err(error) if code(&error) == Some(NOT_FOUND) => Ok(0),
+                    Ok(found) => {
+                        channel.give_back();
+                        Ok(Usage {
+                            waiting: found.message_count() as usize,
+                            readers: found.consumer_count() as usize,
+                        })
+                    }
+                    Err(error) if code(&error) == Some(NOT_FOUND) => Ok(Usage::default()),
                     Err(error) => Err(refusal(queue, error)),
                 }
             }

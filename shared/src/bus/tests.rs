@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Bus, Cause, Consumer, Death, Delivery, Error, Properties, QueueKind};
+use super::{Bus, Cause, Consumer, Death, Delivery, Error, Properties, QueueKind, Usage};
 use crate::limits;
 use crate::message::queue;
 
@@ -51,6 +51,7 @@ suite! {
     the_oldest_beats_give_way
     a_queue_keeps_its_kind
     readers_are_counted
+    what_waits_can_be_counted
 }
 
 /// What a test needs to know of the servers it runs beside.
@@ -410,6 +411,20 @@ async fn the_oldest_beats_give_way(bus: &Bus) {
     assert_eq!(take(&mut consumer).await, [1]);
 }
 
+async fn what_waits_can_be_counted(bus: &Bus) {
+    let queue = declared(bus, QueueKind::Durable).await;
+    assert_eq!(bus.usage(&queue).await.unwrap().waiting, 0);
+    for number in 0..3 {
+        bus.publish(&queue, vec![number]).await.unwrap();
+    }
+    assert_eq!(bus.usage(&queue).await.unwrap().waiting, 3);
+    let mut reader = bus.consume(&queue, 1).await.unwrap();
+    let held = next(&mut reader).await;
+    assert_eq!(bus.usage(&queue).await.unwrap().waiting, 2);
+    held.ack().await;
+    assert_eq!(bus.usage(&name()).await.unwrap(), Usage::default());
+}
+
 async fn a_queue_keeps_its_kind(bus: &Bus) {
     let queue = declared(bus, QueueKind::Durable).await;
     bus.declare(&queue, QueueKind::Durable).await.unwrap();
@@ -488,7 +503,7 @@ async fn a_full_queue_in_memory_refuses_and_recovers() {
 async fn readers_are_counted(bus: &Bus) {
     let becomes = async |queue: &str, count: usize| {
         let looking = async {
-            while bus.readers(queue).await.unwrap() != count {
+            while bus.usage(queue).await.unwrap().readers != count {
                 tokio::task::yield_now().await;
             }
         };

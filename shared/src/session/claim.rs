@@ -37,9 +37,7 @@ impl Claim {
 
     fn say(&self) -> Vec<Effect> {
         let event = match &self.refused {
-            None => EventBody::Claimed {
-                reply_to: self.seat.address.clone(),
-            },
+            None => EventBody::Claimed,
             Some(reason) => EventBody::Failed {
                 reason: reason.clone(),
             },

@@ -72,26 +72,18 @@ impl Scoring {
         });
         match counted {
             Ok(rows) => {
-                let dropped = rows.dropped;
-                let started = EventBody::Started {
-                    rows: [(me, rows.table.ids.len() as u64)].into(),
-                    dropped: [(me, dropped)].into(),
-                    digests: [(me, rows.digest.clone())].into(),
-                    privacy: None,
+                let outcome = Outcome::Scores {
+                    scores: self.scores(&rows),
+                    dropped: rows.dropped,
                 };
-                let outcome = Outcome::Scores(self.scores(&rows));
                 if message::encode(&outcome).len() > OUTCOME_BYTES_MAX {
                     let text =
                         "the scores are longer than one message; ask for fewer rows at a time";
                     let reason = because(ReasonCode::TooManyRows, me, text);
                     return self.say(EventBody::Failed { reason });
                 }
-                let mut effects = vec![Effect::Report(started)];
-                effects.extend(self.say(EventBody::Finished {
-                    progress: progress(),
-                    outcome,
-                }));
-                effects
+                let progress = progress();
+                self.say(EventBody::Finished { progress, outcome })
             }
             Err(reason) => self.say(EventBody::Failed { reason }),
         }

@@ -475,7 +475,7 @@ impl World {
 
     /// The status aggregator, and the law that words of any other session change nothing.
     fn fold(&mut self, fence: Fence, party: PartyId, reply_to: String, event: EventBody) {
-        let claim = matches!(event, EventBody::Claimed { .. });
+        let claim = matches!(event, EventBody::Claimed);
         let before = (!claim && !self.is_current(&fence)).then(|| self.row.clone());
         self.apply(fence, party, reply_to, event);
         self.strangers_heard |= before.is_some_and(|before| before != self.row);
@@ -484,7 +484,7 @@ impl World {
     fn apply(&mut self, fence: Fence, party: PartyId, reply_to: String, event: EventBody) {
         let now = self.milliseconds();
         match event {
-            EventBody::Claimed { .. } => {
+            EventBody::Claimed => {
                 if !self.row.claim(&fence, party, LEASE_MILLISECONDS, now) {
                     return self.wires.push(Wire::Ended {
                         queue: reply_to,
@@ -539,10 +539,18 @@ impl World {
                     self.finishes += 1;
                     self.parts = parts;
                 }
+                self.wires.push(Wire::Ended {
+                    queue: reply_to,
+                    fence,
+                });
             }
             EventBody::Finished { .. } => unreachable!("this job trains"),
             EventBody::Failed { reason } => {
                 self.row.fail(&fence, reason, now);
+                self.wires.push(Wire::Ended {
+                    queue: reply_to,
+                    fence,
+                });
             }
         }
     }

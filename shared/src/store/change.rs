@@ -51,14 +51,14 @@ impl Store {
         let Some((spec, text)) = self.spec(fence.job).await? else {
             return Ok(None);
         };
-        let model = match spec {
-            Spec::Train(_) => None,
-            Spec::Infer(spec) => self.model_part(spec.model, spec.party).await?,
+        let (checkpoint, model) = match spec {
+            Spec::Train(_) => (self.checkpoint_of(fence.job).await?, None),
+            Spec::Infer(spec) => (None, self.model_part(spec.model, spec.party).await?),
         };
         Ok(Some(Grant {
             fence,
             spec: text.into_bytes(),
-            checkpoint: self.checkpoint_of(fence.job).await?,
+            checkpoint,
             digests,
             model,
         }))
@@ -122,6 +122,7 @@ impl Store {
         let Some((spec, _)) = self.spec(fence.job).await? else {
             return Ok(Applied::Stale);
         };
+        let mut brought = None;
         let keep = match (&spec, outcome) {
             (Spec::Train(spec), Outcome::Model(parts))
                 if parts.keys().copied().eq(spec.parties.ascending()) =>
@@ -132,18 +133,30 @@ impl Store {
                 }
                 Keep::Model(rows)
             }
-            (Spec::Infer(_), Outcome::Scores(scores))
+            (Spec::Infer(spec), Outcome::Scores { scores, dropped })
                 if scores
                     .iter()
                     .all(|score| (0.0..=1.0).contains(&score.label)) =>
             {
+                brought = Some(Started {
+                    rows: [(spec.party, scores.len() as u64)].into(),
+                    dropped: [(spec.party, dropped)].into(),
+                    digests: BTreeMap::new(),
+                    privacy: None,
+                });
                 Keep::Scores(to_json(&scores))
             }
-            (Spec::Train(_) | Spec::Infer(_), Outcome::Model(_) | Outcome::Scores(_)) => {
+            (Spec::Train(_) | Spec::Infer(_), Outcome::Model(_) | Outcome::Scores { .. }) => {
                 return self.fail(fence, unfit(&spec)).await;
             }
         };
         self.apply(fence.job, keep, move |row, now| {
+            if let Some(brought) = &brought {
+                let applied = row.started(&fence, brought.clone(), now);
+                if applied != Applied::Counted {
+                    return applied;
+                }
+            }
             row.finish(&fence, progress.clone(), now)
         })
         .await

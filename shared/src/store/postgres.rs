@@ -12,8 +12,10 @@ use deadpool::Runtime;
 use diesel::expression::SqlLiteral;
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as QueryError};
 use diesel::sql_types::{BigInt, Text};
-use diesel_async::pooled_connection::deadpool::Pool;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::pooled_connection::deadpool::{Hook, HookError, Pool};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio_postgres::config::Host;
@@ -87,6 +89,7 @@ fn settings(only_reads: bool) -> String {
 
 fn pool(config: &Config, settings: String, size: usize) -> Pool<Connection> {
     let mut manager = ManagerConfig::<Connection>::default();
+    manager.recycling_method = RecyclingMethod::Fast;
     let config = config.clone();
     manager.custom_setup = Box::new(move |_| {
         let (config, settings) = (config.clone(), settings.clone());
@@ -105,10 +108,25 @@ fn pool(config: &Config, settings: String, size: usize) -> Pool<Connection> {
         .max_size(size)
         .wait_timeout(seconds(limits::STORE_WAIT_SECONDS_MAX))
         .create_timeout(seconds(limits::CONNECT_SECONDS_MAX))
-        .recycle_timeout(seconds(limits::STORE_CHECK_SECONDS_MAX))
+        .pre_recycle(Hook::async_fn(|connection, metrics| {
+            Box::pin(check(connection, metrics.last_used()))
+        }))
         .runtime(Runtime::Tokio1)
         .build()
         .expect("time limits have their runtime")
+}
+
+/// Whether a connection still works, unless it did a moment ago: asking costs as much as most of
+/// what it is wanted for. That it was closed is noticed without asking.
+async fn check(connection: &mut Connection, unused: Duration) -> Result<(), HookError> {
+    if unused < Duration::from_secs(limits::STORE_TRUSTED_SECONDS_MAX) {
+        return Ok(());
+    }
+    let limit = Duration::from_secs(limits::STORE_CHECK_SECONDS_MAX);
+    match tokio::time::timeout(limit, connection.batch_execute("SELECT 1")).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(HookError::message("the connection does not work any more")),
+    }
 }
 
 async fn establish(config: &Config) -> Result<Connection, ConnectionError> {

@@ -17,7 +17,7 @@ use crate::message::{Beat, Outcome, Progress, Score};
 use crate::party::Parties;
 use crate::query::{Query, Relation};
 use crate::source::scratch::Scratch;
-use crate::table::Label;
+use crate::table::{Dropped, Label};
 
 mod server;
 
@@ -561,18 +561,28 @@ async fn a_finished_inference_has_its_scores(store: &Store) {
         label,
     };
     let scores = vec![score("7", 0.1234), score("é", 1.0)];
-    let outcome = Outcome::Scores(scores.clone());
+    let outcome = Outcome::Scores {
+        scores: scores.clone(),
+        dropped: Dropped {
+            missing: 2,
+            repeated: 1,
+        },
+    };
     let done = store.finish(holder, at(1), outcome).await.unwrap();
     assert_eq!(done, Applied::Ended);
     assert!(store.scores(submitted.job).await.unwrap() == Some(scores));
+    let report = job(store, &submitted).await.report;
+    assert_eq!(report.rows[&HOST], 2);
+    assert_eq!(report.dropped[&HOST].missing, 2);
 }
 
 async fn an_outcome_of_another_kind_is_a_failed_attempt(store: &Store) {
     let score = |label| {
-        Outcome::Scores(vec![Score {
-            unique_id: "7".to_owned(),
-            label,
-        }])
+        let unique_id = "7".to_owned();
+        Outcome::Scores {
+            scores: vec![Score { unique_id, label }],
+            dropped: Dropped::default(),
+        }
     };
     let submitted = submit(store).await;
     let holder = claimed(store, &submitted).await;

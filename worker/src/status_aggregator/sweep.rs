@@ -1,6 +1,9 @@
 //! The sweep: makes again what the bus may have lost, and ends what nobody else ends.
 
+use std::collections::HashMap;
+
 use shared::id::OrderId;
+use shared::limits::INVITED_AGAIN_MAX;
 use shared::store::{self, Applied};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
@@ -20,7 +23,7 @@ impl Aggregator {
                 () = wake.notified() => true,
             };
             let swept = if rung {
-                self.invite_all(newest).await
+                self.invite_new(newest).await
             } else {
                 self.sweep().await
             };
@@ -41,7 +44,7 @@ impl Aggregator {
                 tracing::info!(%job, "the job ended: its deadline passed");
             }
         }
-        let newest = self.invite_all(None).await?;
+        let newest = self.invite_again().await?;
         let silent = self.store.silent().await?;
         // Asked after looking: what was said before the look is in the rows then, or waits.
         let lease = self.timing.lease;
@@ -58,8 +61,37 @@ impl Aggregator {
         Ok(newest)
     }
 
+    /// Invites again to open attempts; the newest one. A queue that holds invitations needs no
+    /// more, as each would only be claimed twice, but those of the oldest jobs may be lost.
+    async fn invite_again(&self) -> Result<Option<OrderId>, store::Error> {
+        let mut newest = None;
+        let mut left: HashMap<String, usize> = HashMap::new();
+        loop {
+            let page = self.store.unclaimed(newest).await?;
+            let Some(end) = page.last() else {
+                return Ok(newest);
+            };
+            newest = Some(end.order);
+            for unclaimed in &page {
+                let left = match left.get_mut(&unclaimed.queue) {
+                    Some(left) => left,
+                    None => {
+                        let usage = self.bus.usage(&unclaimed.queue).await;
+                        let some = usage.is_ok_and(|usage| usage.waiting > 0);
+                        let most = if some { INVITED_AGAIN_MAX } else { usize::MAX };
+                        left.entry(unclaimed.queue.clone()).or_insert(most)
+                    }
+                };
+                if *left > 0 {
+                    *left -= 1;
+                    self.invite(unclaimed).await;
+                }
+            }
+        }
+    }
+
     /// Invites to every open attempt after `after`; the last one invited.
-    async fn invite_all(&self, after: Option<OrderId>) -> Result<Option<OrderId>, store::Error> {
+    async fn invite_new(&self, after: Option<OrderId>) -> Result<Option<OrderId>, store::Error> {
         let mut last = after;
         loop {
             let page = self.store.unclaimed(last).await?;

@@ -9,6 +9,7 @@ use shared::job::{InferSpec, JobStatus, Phase, Spec};
 use shared::message::{Grant, Invitation, Outcome, Progress, Score};
 use shared::query::{Query, Relation};
 use shared::store::{Job, NewJob, Submitted};
+use shared::table::Dropped;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -157,6 +158,7 @@ impl Session<'_> {
         let event = Event {
             fence: self.fence,
             party: PARTY,
+            reply_to: self.queue.clone(),
             body,
         };
         let event = message::encode(&event);
@@ -164,8 +166,7 @@ impl Session<'_> {
     }
 
     async fn claim(&self) {
-        let reply_to = self.queue.clone();
-        self.say(EventBody::Claimed { reply_to }).await;
+        self.say(EventBody::Claimed).await;
     }
 
     async fn beat(&self) {
@@ -180,10 +181,14 @@ impl Session<'_> {
     }
 
     async fn finish(&self) {
-        let outcome = Outcome::Scores(vec![Score {
+        let score = Score {
             unique_id: "7".to_owned(),
             label: 0.5,
-        }]);
+        };
+        let outcome = Outcome::Scores {
+            scores: vec![score],
+            dropped: Dropped::default(),
+        };
         let progress = at(2);
         self.say(EventBody::Finished { progress, outcome }).await;
     }
@@ -291,10 +296,11 @@ async fn a_job_runs_to_its_end() {
         .until(&submitted, |job| job.status.is_terminal())
         .await;
     assert_eq!(job.status, JobStatus::Finished);
-    assert_eq!(job.report.rows[&PARTY], 5);
+    assert_eq!(job.report.rows[&PARTY], 1);
     let scores = world.store.scores(submitted.job).await.unwrap();
     assert_eq!(scores.unwrap()[0].unique_id, "7");
-    // The session learns that nobody needs it any more.
+    // The session learns that nobody needs it any more: at once, and when it did not hear it.
+    session.ended().await;
     session.beat().await;
     session.ended().await;
 }
@@ -477,9 +483,8 @@ async fn a_grant_to_a_dead_worker_opens_the_next_attempt() {
     let event = Event {
         fence: session.fence,
         party: PARTY,
-        body: EventBody::Claimed {
-            reply_to: session.queue,
-        },
+        reply_to: session.queue,
+        body: EventBody::Claimed,
     };
     let event = message::encode(&event);
     world.bus.publish(queue::EVENTS, event).await.unwrap();
@@ -532,9 +537,8 @@ async fn a_letter_that_its_readers_died_of_is_recorded_with_its_job() {
     let event = message::encode(&Event {
         fence: session.fence,
         party: PartyId(3),
-        body: EventBody::Claimed {
-            reply_to: "anywhere".to_owned(),
-        },
+        reply_to: "anywhere".to_owned(),
+        body: EventBody::Claimed,
     });
     for letter in [invitation, event] {
         world.bus.publish(queue::DEAD, letter).await.unwrap();
