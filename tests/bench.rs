@@ -13,8 +13,12 @@
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 mod support;
 
+#[allow(dead_code, reason = "the tests use the rest")]
+mod faults;
+
 mod bench {
     pub(crate) mod celery;
+    pub(crate) mod chaos;
     pub(crate) mod federation;
     pub(crate) mod figures;
     pub(crate) mod hops;
@@ -27,7 +31,7 @@ mod bench {
 use std::fs;
 use std::path::PathBuf;
 
-use bench::{celery::Celery, figures, jobs, memory, polls, rounds};
+use bench::{celery::Celery, chaos, figures, jobs, memory, polls, rounds};
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -39,9 +43,9 @@ struct Arguments {
     /// Write the figures as JSON.
     #[arg(long, global = true, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// How often each measurement is made; figures are medians.
-    #[arg(long, global = true, default_value_t = 3)]
-    repeat: usize,
+    /// How often each measurement is made; figures are medians [default: 3, for chaos 20].
+    #[arg(long, global = true)]
+    repeat: Option<usize>,
     /// Compare `jobs` with Celery: a Python that has celery, sqlalchemy and psycopg2.
     #[arg(long, global = true, value_name = "PYTHON", requires = "celery_script")]
     celery: Option<PathBuf>,
@@ -65,6 +69,9 @@ enum What {
     Memory,
     /// All of these.
     All,
+    /// Every fault, 20 times or as often as --repeat says: how soon a training goes on, and that
+    /// it ends with the same bits.
+    Chaos,
 }
 
 fn main() {
@@ -79,6 +86,8 @@ fn main() {
     let celery = celery.zip(celery_script);
     let celery = celery.map(|(python, script)| Celery { python, script });
     let measure = async {
+        let is_chaos = matches!(what, What::Chaos);
+        let repeat = repeat.unwrap_or(if is_chaos { 20 } else { 3 });
         let mut found = Map::new();
         found.insert("load_average_before".to_owned(), json!(figures::load()));
         found.insert("repeat".to_owned(), json!(repeat));
@@ -95,6 +104,9 @@ fn main() {
         }
         if all || matches!(what, What::Memory) {
             note("memory", memory::measure().await);
+        }
+        if is_chaos {
+            note("chaos", chaos::measure(repeat).await);
         }
         found.insert("load_average_after".to_owned(), json!(figures::load()));
         Value::Object(found)

@@ -31,6 +31,22 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    pub(crate) const ALL: [Fault; 13] = [
+        Fault::ApiKilled,
+        Fault::StatusKilled,
+        Fault::OneOfTwoStatusKilled,
+        Fault::ArbiterKilled,
+        Fault::GuestKilled,
+        Fault::GuestStopped,
+        Fault::GuestFrozen,
+        Fault::HostKilled,
+        Fault::QueuesDeleted,
+        Fault::BrokerKilled,
+        Fault::BrokerWiped,
+        Fault::BrokerFrozen,
+        Fault::DatabaseKilled,
+    ];
+
     fn disturbs_broker(self) -> bool {
         matches!(
             self,

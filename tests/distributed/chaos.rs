@@ -12,6 +12,24 @@ use crate::support::Deployment;
 /// How soon a cancelled job is over.
 const CANCEL: Duration = Duration::from_secs(1);
 
+const PROCESSES: &[Fault] = &[
+    Fault::ApiKilled,
+    Fault::StatusKilled,
+    Fault::OneOfTwoStatusKilled,
+    Fault::ArbiterKilled,
+    Fault::GuestKilled,
+    Fault::GuestStopped,
+    Fault::HostKilled,
+];
+const FREEZING: &[Fault] = &[Fault::GuestFrozen];
+const BROKER: &[Fault] = &[
+    Fault::QueuesDeleted,
+    Fault::BrokerKilled,
+    Fault::BrokerWiped,
+    Fault::BrokerFrozen,
+];
+const DATABASE: &[Fault] = &[Fault::DatabaseKilled];
+
 async fn survives(faults: &[Fault]) {
     let mut federation = Disturbed::new(faults).await;
     for fault in faults {
@@ -27,39 +45,31 @@ async fn survives(faults: &[Fault]) {
     }
 }
 
+#[test]
+fn every_fault_is_tried() {
+    let tried = [PROCESSES, FREEZING, BROKER, DATABASE].concat();
+    assert_eq!(tried.len(), Fault::ALL.len());
+    assert!(Fault::ALL.iter().all(|fault| tried.contains(fault)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_training_survives_the_death_of_any_process() {
-    survives(&[
-        Fault::ApiKilled,
-        Fault::StatusKilled,
-        Fault::OneOfTwoStatusKilled,
-        Fault::ArbiterKilled,
-        Fault::GuestKilled,
-        Fault::GuestStopped,
-        Fault::HostKilled,
-    ])
-    .await;
+    survives(PROCESSES).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_training_survives_a_worker_that_freezes() {
-    survives(&[Fault::GuestFrozen]).await;
+    survives(FREEZING).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_training_survives_what_happens_to_the_broker() {
-    survives(&[
-        Fault::QueuesDeleted,
-        Fault::BrokerKilled,
-        Fault::BrokerWiped,
-        Fault::BrokerFrozen,
-    ])
-    .await;
+    survives(BROKER).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_training_survives_the_death_of_the_database() {
-    survives(&[Fault::DatabaseKilled]).await;
+    survives(DATABASE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
