@@ -8,7 +8,11 @@
 //! with is measured in the same run on the same servers, in turns, since one machine's figures of
 //! two moments say little about each other.
 
-#![allow(clippy::print_stdout, reason = "figures are printed")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "figures are printed, and why a federation failed"
+)]
 
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 mod support;
