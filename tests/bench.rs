@@ -8,16 +8,16 @@
 //! with is measured in the same run on the same servers, in turns, since one machine's figures of
 //! two moments say little about each other.
 
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "figures are printed, and why a federation failed"
 )]
 
-#[allow(dead_code, unused_imports, reason = "the tests use the rest")]
+#[expect(dead_code, unused_imports, reason = "the tests use the rest")]
 mod support;
 
-#[allow(dead_code, reason = "the tests use the rest")]
+#[expect(dead_code, reason = "the tests use the rest")]
 mod faults;
 
 mod bench {

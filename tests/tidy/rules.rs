@@ -147,15 +147,35 @@ pub(super) fn banned_words(path: &str, text: &str) -> Vec<String> {
     problems
 }
 
-/// Columns of tables without a comment on their line.
+/// Columns of tables that neither a comment on their line nor `COMMENT ON COLUMN` explains.
 pub(super) fn uncommented_columns(path: &str, sql: &str) -> Vec<String> {
-    let constraints = ["CHECK", "CONSTRAINT", "FOREIGN", "PRIMARY", "UNIQUE"];
+    let constraints = [
+        "CHECK",
+        "CONSTRAINT",
+        "FOREIGN",
+        "PRIMARY",
+        "REFERENCES",
+        "UNIQUE",
+    ];
     let mut table = None;
     let mut problems = Vec::new();
+    let mut look = |table: &str, column: &str, line: &str| {
+        let explained = format!("COMMENT ON COLUMN {table}.{column} IS");
+        if !line.contains("--") && !sql.contains(&explained) {
+            problems.push(format!("{path}: column {table}.{column} has no comment"));
+        }
+    };
     for line in sql.lines() {
         if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
             table = name(rest).map(|(name, _)| name.to_owned());
             continue;
+        }
+        if let Some((changed, added)) = line
+            .strip_prefix("ALTER TABLE ")
+            .and_then(|rest| rest.split_once(" ADD COLUMN "))
+            && let Some((column, _)) = name(added)
+        {
+            look(changed, column, line);
         }
         if line.starts_with(')') {
             table = None;
@@ -163,8 +183,8 @@ pub(super) fn uncommented_columns(path: &str, sql: &str) -> Vec<String> {
         let (Some(table), Some((column, _))) = (&table, name(line)) else {
             continue;
         };
-        if !constraints.contains(&column) && !line.contains("--") {
-            problems.push(format!("{path}: column {table}.{column} has no comment"));
+        if !constraints.contains(&column) {
+            look(table, column, line);
         }
     }
     problems

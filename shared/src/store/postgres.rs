@@ -40,7 +40,7 @@ pub struct Postgres {
 
 /// The database's time: Unix milliseconds, now and not at the transaction's start.
 pub(super) fn now() -> SqlLiteral<BigInt> {
-    diesel::dsl::sql("floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+    diesel::dsl::sql("floor(extract(EPOCH FROM clock_timestamp()) * 1000)::bigint")
 }
 
 /// Waits until no other transaction moves the job, and keeps others waiting until this one ends.
