@@ -149,6 +149,8 @@ pub const RETRY_MILLISECONDS_MAX: u64 = 2000;
 
 /// Seconds until somebody who publishes, declares or subscribes is told that the broker is away.
 pub const BROKER_SECONDS_MAX: u64 = 10;
+/// Bytes of one AMQP frame; each connection keeps buffers for 64 of them.
+pub const FRAME_BYTES_MAX: u32 = 32 * 1024;
 /// Seconds between two heartbeats of the broker; it is away after twice that, which is less than a
 /// lease: who counts leases knows of an outage before they end by it.
 pub const HEARTBEAT_SECONDS: u16 = 3;

@@ -3,6 +3,7 @@
 //! It keeps nothing: any number may run, and each may die at any moment. A message is settled after
 //! its commit; a message that comes again changes nothing, because the row knows who has the job.
 
+mod calm;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,6 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -24,8 +24,9 @@ use shared::message::{self, Beat, Event, EventBody, Malformed, ToSession, queue}
 use shared::session;
 use shared::store::{self, Applied, Started, Store, Unclaimed};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use self::calm::Calm;
 
 /// How long things take; in production the figures of [`limits`].
 #[derive(Clone, Copy, Debug)]
@@ -83,38 +84,6 @@ struct Aggregator {
     timing: Timing,
     shutdown: CancellationToken,
     calm: Calm,
-}
-
-/// What must hold of this process before silence means death: everything said was heard, for a
-/// whole lease.
-struct Calm {
-    /// Whether no event waits.
-    events: AtomicBool,
-    /// Whether no beat waits.
-    beats: AtomicBool,
-    /// When this process began, or last found the store or a queue away.
-    since: Mutex<Instant>,
-}
-
-impl Calm {
-    fn new() -> Calm {
-        Calm {
-            events: AtomicBool::new(false),
-            beats: AtomicBool::new(false),
-            since: Mutex::new(Instant::now()),
-        }
-    }
-
-    fn disturb(&self) {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn lasts(&self, lease: Duration) -> bool {
-        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        self.events.load(Ordering::Relaxed)
-            && self.beats.load(Ordering::Relaxed)
-            && since.elapsed() >= lease
-    }
 }
 
 /// Why a message was not done with.

@@ -11,7 +11,7 @@ use super::row::{self, JobChange, JobRow, to_json};
 use super::schema::{checkpoints, dead_letters, jobs, model_parts, models, parties, results};
 use super::{Applied, Cancelled, Error, Store, write};
 use crate::id::{JobId, OrderId, PartyId};
-use crate::job::{Fence, Reason, ReasonCode, Spec};
+use crate::job::{Fence, Kind, Reason, ReasonCode, Spec};
 use crate::limits;
 use crate::message::{Beat, Grant, Outcome, Progress};
 
@@ -349,7 +349,7 @@ impl Store {
                     }
                 }
             }
-            if row.status.is_terminal() {
+            if row.status.is_terminal() && row.kind == Kind::Train {
                 diesel::delete(checkpoints::table.find(&id))
                     .execute(connection)
                     .await?;

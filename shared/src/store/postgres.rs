@@ -9,9 +9,12 @@ use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use diesel::expression::SqlLiteral;
+use diesel::expression::ValidGrouping;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as QueryError};
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::BigInt;
 use diesel_async::pooled_connection::deadpool::{Hook, HookError, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
@@ -21,6 +24,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Config, NoTls};
 
+use super::schema::jobs;
 use super::{Error, migration};
 use crate::limits;
 
@@ -39,16 +43,33 @@ pub struct Postgres {
 }
 
 /// The database's time: Unix milliseconds, now and not at the transaction's start.
-pub(super) fn now() -> SqlLiteral<BigInt> {
-    diesel::dsl::sql("floor(extract(EPOCH FROM clock_timestamp()) * 1000)::bigint")
+pub(super) fn now() -> Now {
+    Now
 }
+
+/// An expression of its own, since a literal piece of SQL is prepared anew each time.
+#[derive(Clone, Copy, QueryId, ValidGrouping)]
+pub(super) struct Now;
+
+impl Expression for Now {
+    type SqlType = BigInt;
+}
+
+impl QueryFragment<Pg> for Now {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("floor(extract(EPOCH FROM clock_timestamp()) * 1000)::bigint");
+        Ok(())
+    }
+}
+
+impl<QS> AppearsOnTable<QS> for Now {}
+
+impl<QS> SelectableExpression<QS> for Now {}
 
 /// Waits until no other transaction moves the job, and keeps others waiting until this one ends.
 pub(super) async fn lock(connection: &mut Connection, job: &str) -> Result<(), Error> {
-    diesel::sql_query("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE")
-        .bind::<Text, _>(job)
-        .execute(connection)
-        .await?;
+    let row = jobs::table.find(job).select(jobs::order_id);
+    row.for_update().execute(connection).await?;
     Ok(())
 }
 

@@ -40,6 +40,7 @@ impl Broker {
         patience: Duration,
     ) -> Broker {
         uri.query.heartbeat.get_or_insert(limits::HEARTBEAT_SECONDS);
+        uri.query.frame_max.get_or_insert(limits::FRAME_BYTES_MAX);
         let tls = OwnedTLSConfig {
             identity: None,
             cert_chain: certificates,
