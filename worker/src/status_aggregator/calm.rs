@@ -20,8 +20,8 @@ pub(super) struct Calm {
 impl Calm {
     pub(super) fn new() -> Calm {
         Calm {
-            pub(super) events: AtomicBool::new(false),
-            pub(super) beats: AtomicBool::new(false),
+            events: AtomicBool::new(false),
+            beats: AtomicBool::new(false),
             since: Mutex::new(Instant::now()),
         }
     }
