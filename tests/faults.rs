@@ -12,6 +12,9 @@ use crate::support::{Deployment, Hospital, Job, Role, Server, Services, csv, pat
 /// Longer than a lease, shorter than the silence that ends an attempt.
 const FREEZE: Duration = Duration::from_secs(20);
 
+/// API, status aggregator, arbiter and three hospitals' workers.
+const PROCESSES: usize = 6;
+
 /// One thing that may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -146,6 +149,7 @@ impl Disturbed {
         let took = back.elapsed();
         let report = ends_with_the_same_bits(&mut self.deployment, job).await;
         assert_eq!(self.deployment.ended_by_themselves(), 0, "{fault:?}");
+        assert_eq!(self.deployment.running().count(), PROCESSES, "{fault:?}");
         let attempts = report["attempts"].as_u64().expect("a count");
         Recovery { at, took, attempts }
     }

@@ -29,8 +29,8 @@ struct World {
 
 impl World {
     async fn over(services: Services) -> World {
-        let address = services.database.clone();
         let mut deployment = Deployment::over(services, &hospitals(&[2, 3, 4])).await;
+        let address = deployment.database().to_owned();
         let log = deployment.log(deployment.of(Role::Api)[0]);
         let (_, rest) = log.split_once(LISTENS).expect("it listens");
         let listens = rest.split_whitespace().next().expect("an address");

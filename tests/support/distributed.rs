@@ -233,7 +233,6 @@ impl Deployment {
     }
 
     /// The running processes: what each does, and its number in the system.
-    #[allow(dead_code, reason = "only the bench asks")]
     pub(crate) fn running(&self) -> impl Iterator<Item = (Role, u32)> {
         let running = self.processes.iter().filter(|process| process.wanted);
         running.map(|process| (process.role, process.child.id()))
@@ -250,7 +249,6 @@ impl Deployment {
     }
 
     /// The database's address.
-    #[allow(dead_code, reason = "only the bench asks")]
     pub(crate) fn database(&self) -> &str {
         &self.services.database
     }

@@ -6,12 +6,14 @@ use crate::hyperparameters::Optimizer;
 use crate::job::{JobStatus, Protection};
 use crate::sabotage::{self, Mechanism};
 
+/// Deaths and bad luck together stay below what fails a job for good ([`crate::limits::FAILURES_MAX`]
+/// attempts without progress): losses alone may cost an attempt too.
 const STORM: Faults = Faults {
     loss: 0.08,
     repeat: 0.12,
     crash: 0.004,
     forget: 0.004,
-    deaths_max: 4,
+    deaths_max: 3,
     steps: 3_000,
 };
 

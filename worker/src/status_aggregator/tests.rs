@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use shared::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
 use shared::id::{Attempt, JobId, ModelId, Round, SessionId};
-use shared::job::{InferSpec, JobStatus, Phase, Spec};
+use shared::job::{Cohort, InferSpec, JobStatus, Phase, Protection, Spec, TrainSpec};
 use shared::message::{Grant, Invitation, Outcome, Progress, Score};
+use shared::party::Parties;
 use shared::query::{Query, Relation};
 use shared::store::{Job, NewJob, Submitted};
-use shared::table::Dropped;
+use shared::table::{Dropped, Label};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -35,6 +37,17 @@ const HASTY: Timing = Timing {
     lease: SHORT,
     sweep: SHORT,
 };
+
+fn query() -> Query {
+    Query {
+        relation: Relation {
+            schema: None,
+            name: "patients".to_owned(),
+        },
+        columns: None,
+        filter: None,
+    }
+}
 
 struct World {
     store: Store,
@@ -78,24 +91,58 @@ impl World {
         self.submit_for(PARTY, LONG).await
     }
 
-    async fn submit_for(&self, party: PartyId, deadline: Duration) -> Submitted {
-        let relation = Relation {
-            schema: None,
-            name: "patients".to_owned(),
+    async fn submit_training(&self) -> Submitted {
+        let cohort = Cohort {
+            pos: query(),
+            neg: query(),
         };
+        let spec = Spec::Train(TrainSpec {
+            parties: Parties {
+                guest: PARTY,
+                hosts: vec![PartyId(3)],
+            },
+            cohorts: BTreeMap::from([(PARTY, cohort.clone()), (PartyId(3), cohort)]),
+            unique_id: "id".to_owned(),
+            attributes: vec!["age".to_owned()],
+            label: Label {
+                column: "sick".to_owned(),
+                value: "1".to_owned(),
+            },
+            hyperparameters: Hyperparameters {
+                penalty: Penalty::None,
+                optimizer: Optimizer::Sgd,
+                convergence: Convergence::Diff,
+                tolerance: 1e-4,
+                iterations_max: 10,
+                batch_rows: None,
+                learning_rate: 0.15,
+                decay: 1.0,
+                decay_sqrt: true,
+                start: Start::Zeros,
+                intercept: true,
+                random_seed: None,
+                standardize: true,
+                threshold: 0.5,
+            },
+            protection: Protection::SecAgg,
+        });
+        self.submit_spec(spec, PARTY, LONG).await
+    }
+
+    async fn submit_for(&self, party: PartyId, deadline: Duration) -> Submitted {
         let spec = Spec::Infer(InferSpec {
             model: ModelId(1),
             trained_by: JobId(Uuid::from_u128(1)),
             party,
-            query: Query {
-                relation,
-                columns: None,
-                filter: None,
-            },
+            query: query(),
         });
+        self.submit_spec(spec, party, deadline).await
+    }
+
+    async fn submit_spec(&self, spec: Spec, owner: PartyId, deadline: Duration) -> Submitted {
         let new = NewJob {
             spec,
-            owner: party,
+            owner,
             echo: String::new(),
             deadline,
             key: None,
@@ -104,9 +151,12 @@ impl World {
     }
 
     async fn invitations(&self, party: PartyId) -> Consumer {
-        let queue = queue::infer(party);
-        self.bus.declare(&queue, QueueKind::Durable).await.unwrap();
-        self.bus.consume(&queue, 1).await.unwrap()
+        self.reader(&queue::infer(party)).await
+    }
+
+    async fn reader(&self, queue: &str) -> Consumer {
+        let opened = self.bus.open(queue, QueueKind::Durable, 1);
+        opened.await.unwrap()
     }
 
     async fn job(&self, submitted: &Submitted) -> Job {
@@ -285,7 +335,6 @@ async fn a_job_runs_to_its_end() {
     let mut session = world.session(&submitted, 1).await;
     session.claim().await;
     session.granted().await;
-    session.say(digests(1)).await;
     session.beat().await;
     let job = world
         .until(&submitted, |job| job.report.round == Round(1))
@@ -309,8 +358,8 @@ async fn a_job_runs_to_its_end() {
 async fn a_checkpoint_and_the_digests_reach_the_next_attempt() {
     let world = World::new().await;
     world.start(CALM);
-    let submitted = world.submit().await;
-    let mut invitations = world.invitations(PARTY).await;
+    let submitted = world.submit_training().await;
+    let mut invitations = world.reader(&queue::guest(PARTY)).await;
     let mut first = world.session(&submitted, 1).await;
     first.claim().await;
     first.granted().await;
