@@ -59,9 +59,11 @@ macro_rules! write {
                     use $crate::store::postgres;
                     let mut tries = postgres::Tries::new();
                     loop {
+                        let begun = std::sync::atomic::AtomicBool::new(false);
                         let mut pooled = database.writers.get().await?;
                         let connection: &mut postgres::Connection = &mut pooled;
                         let body = async |$connection: &mut postgres::Connection| {
+                            begun.store(true, std::sync::atomic::Ordering::Relaxed);
                             $(postgres::lock($connection, $job).await?;)?
                             let $now: i64 = diesel::select(postgres::now())
                                 .get_result($connection)
@@ -73,7 +75,7 @@ macro_rules! write {
                         };
                         match connection.transaction(whole).await {
                             Ok(done) => break Ok(done),
-                            Err(undone) => tries.again(undone).await?,
+                            Err(undone) => tries.again(undone, begun.into_inner()).await?,
                         }
                     }
                 }

@@ -11,7 +11,7 @@ use super::row::{self, JobChange, JobRow, to_json};
 use super::schema::{checkpoints, dead_letters, jobs, model_parts, models, parties, results};
 use super::{Applied, Cancelled, Error, Store, write};
 use crate::id::{JobId, OrderId, PartyId};
-use crate::job::{Fence, Kind, Reason, ReasonCode, Spec};
+use crate::job::{Fence, Reason, ReasonCode, Spec};
 use crate::limits;
 use crate::message::{Beat, Grant, Outcome, Progress};
 
@@ -39,21 +39,25 @@ impl Store {
         let lease = milliseconds(lease);
         let claimed = self
             .change(fence.job, Keep::Nothing, move |row, now| {
-                let digests = row.claim(&fence, party, lease, now);
-                let digests = digests.then(|| row.digests.clone());
-                (digests.is_some(), digests)
+                let granted = row.claim(&fence, party, lease, now);
+                let found = granted.then(|| (row.digests.clone(), row.checkpoint_round.is_some()));
+                (granted, found)
             })
             .await?;
-        let Some(digests) = claimed.flatten() else {
+        let Some((digests, has_checkpoint)) = claimed.flatten() else {
             return Ok(None);
         };
         // What follows can change only by a word of this session, or by the job's end.
         let Some((spec, text)) = self.spec(fence.job).await? else {
             return Ok(None);
         };
-        let (checkpoint, model) = match spec {
-            Spec::Train(_) => (self.checkpoint_of(fence.job).await?, None),
-            Spec::Infer(spec) => (None, self.model_part(spec.model, spec.party).await?),
+        let checkpoint = match has_checkpoint {
+            true => self.checkpoint_of(fence.job).await?,
+            false => None,
+        };
+        let model = match spec {
+            Spec::Train(_) => None,
+            Spec::Infer(spec) => self.model_part(spec.model, spec.party).await?,
         };
         Ok(Some(Grant {
             fence,
@@ -138,12 +142,8 @@ impl Store {
                     .iter()
                     .all(|score| (0.0..=1.0).contains(&score.label)) =>
             {
-                brought = Some(Started {
-                    rows: [(spec.party, scores.len() as u64)].into(),
-                    dropped: [(spec.party, dropped)].into(),
-                    digests: BTreeMap::new(),
-                    privacy: None,
-                });
+                let rows = scores.len() as u64;
+                brought = Some(([(spec.party, rows)].into(), [(spec.party, dropped)].into()));
                 Keep::Scores(to_json(&scores))
             }
             (Spec::Train(_) | Spec::Infer(_), Outcome::Model(_) | Outcome::Scores { .. }) => {
@@ -151,13 +151,12 @@ impl Store {
             }
         };
         self.apply(fence.job, keep, move |row, now| {
-            if let Some(brought) = &brought {
-                let applied = row.started(&fence, brought.clone(), now);
-                if applied != Applied::Counted {
-                    return applied;
-                }
+            let applied = row.finish(&fence, progress.clone(), now);
+            if let (Applied::Ended, Some((rows, dropped))) = (&applied, brought.clone()) {
+                row.report.rows = rows;
+                row.report.dropped = dropped;
             }
-            row.finish(&fence, progress.clone(), now)
+            applied
         })
         .await
     }
@@ -306,6 +305,7 @@ impl Store {
                 return Ok(None);
             };
             let mut row = Row::try_from(found)?;
+            let had_checkpoint = row.checkpoint_round.is_some();
             let (counts, answer) = decide(&mut row, now);
             if !counts {
                 return Ok(Some(answer));
@@ -349,7 +349,7 @@ impl Store {
                     }
                 }
             }
-            if row.status.is_terminal() && row.kind == Kind::Train {
+            if row.status.is_terminal() && had_checkpoint {
                 diesel::delete(checkpoints::table.find(&id))
                     .execute(connection)
                     .await?;

@@ -204,6 +204,16 @@ fn reason(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// Whether the connection did not carry a statement to its end. What only reads may be asked again
+/// over another one: that a connection works is not checked each time it is used.
+pub(super) fn is_lost(error: &Error) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+    let Error::Query(QueryError::DatabaseError(kind, _)) = error else {
+        return false;
+    };
+    matches!(kind, ClosedConnection | UnableToSendCommand)
+}
+
 /// How a transaction went wrong.
 pub(super) enum Undone {
     /// Before its commit: nothing of it happened.
@@ -232,11 +242,11 @@ impl Tries {
         }
     }
 
-    /// Waits a moment when the server undid the transaction for another's sake.
+    /// Waits a moment when the server undid the transaction for another's sake, or it never began.
     ///
     /// # Errors
     /// The transaction's own error, when it was another one or there were too many.
-    pub(super) async fn again(&mut self, undone: Undone) -> Result<(), Error> {
+    pub(super) async fn again(&mut self, undone: Undone, begun: bool) -> Result<(), Error> {
         use DatabaseErrorKind::{SerializationFailure, Unknown};
         let (error, may_repeat) = match undone {
             // Diesel does not tell a deadlock (40P01) from other rare ones; a repeat harms none.
@@ -247,7 +257,12 @@ impl Tries {
             Undone::Around(error @ QueryError::DatabaseError(SerializationFailure, _)) => {
                 (Error::Query(error), true)
             }
-            Undone::Around(error) => (Error::Query(error), false),
+            Undone::Around(error) => {
+                let error = Error::Query(error);
+                // The server, or its connection, went away while nobody used it.
+                let may_repeat = !begun && is_lost(&error);
+                (error, may_repeat)
+            }
         };
         if !may_repeat || self.left == 0 || Instant::now() >= self.until {
             return Err(error);

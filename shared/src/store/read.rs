@@ -29,10 +29,18 @@ macro_rules! read {
                 $body
             }
             Store::Postgres(database) => {
-                let mut pooled = database.$pool.get().await?;
-                let $connection = &mut *pooled;
-                let $now = postgres::now();
-                $body
+                let mut tries = limits::STORE_TRIES_MAX;
+                loop {
+                    let mut pooled = database.$pool.get().await?;
+                    let $connection = &mut *pooled;
+                    let $now = postgres::now();
+                    let read: Result<_, Error> = async { Ok($body) }.await;
+                    tries -= 1;
+                    match read {
+                        Err(error) if tries > 0 && postgres::is_lost(&error) => {}
+                        read => break read?,
+                    }
+                }
             }
         }
     };

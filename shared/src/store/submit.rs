@@ -11,6 +11,7 @@ use super::schema::{jobs, models, requests, submissions};
 use super::{Error, Key, NewJob, Store, Submitted, postgres, sqlite, write};
 use crate::id::{JobId, ModelId, OrderId};
 use crate::job::Spec;
+use crate::limits;
 
 impl Store {
     /// Accepts a job: once this returns it is on disk, and will end. A training job gets its model.
