@@ -60,8 +60,7 @@ impl Fault {
     /// A training that the fault concerns (SecAgg needs no arbiter), of some seconds.
     fn training(self) -> (Value, u64) {
         if self == Fault::ArbiterKilled {
-            let protection = json!({ "method": "Paillier", "key_length": 2048 });
-            (training_under(protection, &[3, 4, 2], 150), 150)
+            (paillier_training(&[3, 4, 2], 150), 150)
         } else {
             (training(&[3, 4, 2], 1500), 1500)
         }
@@ -80,6 +79,12 @@ pub(crate) fn hospitals(ids: &[u64]) -> Vec<Hospital> {
 /// A training of so many iterations, with state in its optimiser and drawn weights and batches.
 pub(crate) fn training(parties: &[u64], iterations: u64) -> Value {
     training_under(json!({ "method": "SecAgg" }), parties, iterations)
+}
+
+/// The same with an arbiter and keys.
+pub(crate) fn paillier_training(parties: &[u64], iterations: u64) -> Value {
+    let protection = json!({ "method": "Paillier", "key_length": 2048 });
+    training_under(protection, parties, iterations)
 }
 
 fn training_under(protection: Value, parties: &[u64], iterations: u64) -> Value {

@@ -1,8 +1,8 @@
-//! More workers of a hospital share its jobs.
+//! More workers of a hospital, and more of every other process, share the jobs.
 
 use std::collections::HashSet;
 
-use crate::faults::{hospitals, training};
+use crate::faults::{hospitals, paillier_training, training};
 use crate::support::{Deployment, Role};
 
 const JOBS: usize = 60;
@@ -10,16 +10,21 @@ const WORKERS_MAX: usize = 3;
 const PARTIES: [u64; 3] = [2, 3, 4];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jobs_are_shared_by_as_many_workers_as_there_are() {
+async fn jobs_are_shared_by_as_many_processes_as_there_are() {
     let mut deployment = Deployment::start(&hospitals(&PARTIES)).await;
     for workers in 1..=WORKERS_MAX {
         let before = led(&deployment);
-        let client = deployment.api();
+        let clients = deployment.apis();
+        assert_eq!(clients.len(), workers);
         let mut jobs = Vec::new();
         for number in 0..JOBS {
             let mut parties = PARTIES;
             parties.rotate_left(number % PARTIES.len());
-            jobs.push(client.train(training(&parties, 3)).await);
+            let request = match number % 10 {
+                0 => paillier_training(&parties, 3),
+                _ => training(&parties, 3),
+            };
+            jobs.push(clients[number % clients.len()].train(request).await);
         }
         for job in jobs {
             let report = deployment.finished(job.order).await;
@@ -36,8 +41,11 @@ async fn jobs_are_shared_by_as_many_workers_as_there_are() {
             shares.iter().all(|share| *share > 0),
             "a worker had nothing: {shares:?}"
         );
-        for party in PARTIES.into_iter().filter(|_| workers < WORKERS_MAX) {
-            deployment.launch(Role::Party(party)).await;
+        if workers < WORKERS_MAX {
+            let platform = [Role::Api, Role::Status, Role::Arbiter];
+            for role in platform.into_iter().chain(PARTIES.map(Role::Party)) {
+                deployment.launch(role).await;
+            }
         }
     }
 }

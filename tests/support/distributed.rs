@@ -257,11 +257,19 @@ impl Deployment {
         &self.queue_prefix
     }
 
-    /// A client of the first API process that runs.
-    pub(crate) fn client(&self) -> Option<Client> {
-        let log = self.processes[*self.of(Role::Api).first()?].log();
-        let (_, rest) = log.split_once(LISTENS)?;
-        Some(Client::new(rest.split_whitespace().next()?))
+    /// A client of every API process that runs.
+    pub(crate) fn apis(&self) -> Vec<Client> {
+        let client = |number: usize| {
+            let log = self.processes[number].log();
+            let (_, rest) = log.split_once(LISTENS)?;
+            Some(Client::new(rest.split_whitespace().next()?))
+        };
+        self.of(Role::Api).into_iter().filter_map(client).collect()
+    }
+
+    /// A client of the first one.
+    fn client(&self) -> Option<Client> {
+        self.apis().into_iter().next()
     }
 
     /// A client of an API that surely runs.
