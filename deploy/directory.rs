@@ -11,6 +11,8 @@ use shared::id::PartyId;
 use shared::limits::PARTY_ID_MAX;
 use shared::seal::PublicIdentity;
 
+use crate::settings;
+
 /// Everybody's names and public keys.
 pub struct Directory {
     /// Names of the hospitals, by id; the platform has none.
@@ -50,7 +52,7 @@ impl Directory {
     /// # Errors
     /// As [`Directory::read`].
     pub fn parse(text: &str) -> anyhow::Result<Directory> {
-        let File { party } = toml::from_str(text)?;
+        let File { party } = settings::parse(text)?;
         let (mut names, mut keys) = (BTreeMap::new(), BTreeMap::new());
         for entry in party {
             let id = PartyId(entry.id);

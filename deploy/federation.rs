@@ -12,6 +12,8 @@ use shared::limits::PARTY_ID_MAX;
 use shared::session::Permits;
 use shared::source::{Environment, Source};
 
+use crate::settings;
+
 /// A federation whose every entry is in order.
 pub struct Federation {
     /// Where HTTP is served.
@@ -92,7 +94,7 @@ impl Federation {
             data_dir,
             base,
             party,
-        } = toml::from_str(text)?;
+        } = settings::parse(text)?;
         let base = base
             .map(|base| Base::parse(&base))
             .transpose()

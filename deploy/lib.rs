@@ -7,5 +7,6 @@ pub mod export;
 pub mod federation;
 pub mod process;
 pub mod secret;
+mod settings;
 pub mod standalone;
 pub mod submit;

@@ -170,7 +170,9 @@ fn filter(text: &str) -> anyhow::Result<EnvFilter> {
             LEVELS.join(", ")
         );
     }
-    EnvFilter::try_new(text).with_context(|| format!("--log {text:?}"))
+    let filter = EnvFilter::try_new(text).with_context(|| format!("--log {text:?}"))?;
+    // At finer levels this library shows every frame, and with it what messages say.
+    Ok(filter.add_directive("lapin=info".parse()?))
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<()> {

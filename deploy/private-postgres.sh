@@ -50,11 +50,16 @@ processes() {
     echo "$pid" && cat "/proc/$pid/task/$pid/children" 2>/dev/null
 }
 
+# The recorded process, if it is still the server that works in this directory: after a crash of
+# the machine its number may be anybody's.
 ended() {
-    ! kill -0 "$(cat "$1/pid")" 2>/dev/null
+    local pid
+    pid=$(cat "$1/pid" 2>/dev/null) || return 0
+    [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" != "$1/data" ]
 }
 
 signal() {
+    ended "$2" && return
     # shellcheck disable=SC2046
     kill "-$1" $(processes "$2")
 }
@@ -66,7 +71,7 @@ start) start "$dir" ;;
 stop)
     signal CONT "$dir" 2>/dev/null || true
     # INT is a fast shutdown: sessions are ended, not waited for.
-    kill -INT "$(cat "$dir/pid")" 2>/dev/null || true
+    ended "$dir" || kill -INT "$(cat "$dir/pid")" 2>/dev/null || true
     wait_until ended "$dir" || signal KILL "$dir"
     ;;
 kill) signal KILL "$dir" && wait_until ended "$dir" ;;

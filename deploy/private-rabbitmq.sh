@@ -61,7 +61,11 @@ ports() {
 
 # The node, its start script and their children are one process group.
 signal() {
-    kill "-$1" -- "-$(cat "$2/group")" 2>/dev/null
+    local group
+    group=$(cat "$2/group" 2>/dev/null) || return 1
+    # After a crash of the machine the number may be anybody's.
+    [ "$(readlink "/proc/$group/cwd" 2>/dev/null)" = "$2" ] || return 1
+    kill "-$1" -- "-$group" 2>/dev/null
 }
 
 ended() {

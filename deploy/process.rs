@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use crate::data_dir::read_key_file;
 use crate::directory::Directory;
 use crate::federation::Release;
-use crate::{secret, standalone};
+use crate::{secret, settings, standalone};
 
 /// `concord.toml`: the platform's processes (api, status, arbiter).
 #[derive(Deserialize)]
@@ -113,7 +113,7 @@ impl Broker {
 fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> anyhow::Result<(T, &Path)> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let file = toml::from_str(&text).with_context(|| format!("in {shown}"))?;
+    let file = settings::parse(&text).with_context(|| format!("in {shown}"))?;
     Ok((file, path.parent().unwrap_or(Path::new(""))))
 }
 

@@ -330,6 +330,8 @@ pub enum ReasonCode {
     PartySilent,
     /// The session's process died.
     SessionLost,
+    /// The session's process was told to stop.
+    WorkerStopped,
     /// Too many attempts failed in a row.
     TooManyFailures,
     /// The job's deadline passed.
@@ -346,7 +348,8 @@ impl ReasonCode {
             | ReasonCode::AggIntegrity
             | ReasonCode::Protocol
             | ReasonCode::PartySilent
-            | ReasonCode::SessionLost => true,
+            | ReasonCode::SessionLost
+            | ReasonCode::WorkerStopped => true,
             ReasonCode::RelationUnknown
             | ReasonCode::ColumnUnknown
             | ReasonCode::ColumnNotNumeric
@@ -402,7 +405,7 @@ impl ReasonCode {
             ReasonCode::AggIntegrity | ReasonCode::Protocol => {
                 "Check that all parties run the same version; look at the party's log."
             }
-            ReasonCode::PartySilent | ReasonCode::SessionLost => {
+            ReasonCode::PartySilent | ReasonCode::SessionLost | ReasonCode::WorkerStopped => {
                 "Check that the party's worker is running and reaches the broker."
             }
             ReasonCode::TooManyFailures => "Mend the last attempt's reason and submit again.",

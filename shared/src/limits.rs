@@ -61,6 +61,8 @@ pub const LEASE_SECONDS: u64 = 8;
 pub const INVITATION_SECONDS: u64 = 60;
 /// Invitations that the sweep adds at each look to a queue which holds some.
 pub const INVITED_AGAIN_MAX: usize = 16;
+/// Invitations that the sweep adds at each look to an empty queue: more than its workers claim.
+pub const INVITED_MAX: usize = 256;
 /// Seconds between two looks of the sweep over all jobs.
 pub const SWEEP_SECONDS: u64 = 2;
 /// Seconds before an unanswered step is sent again; doubles up to `REPEAT_SECONDS_MAX`.
@@ -196,6 +198,8 @@ pub const BATCH_REPEAT_SECONDS_MAX: u64 = 60;
 
 /// Bytes of one row's `unique_id`: those of both queries' rows together stay below 4 GiB.
 pub const ID_BYTES_MAX: usize = 128;
+/// Reads of its source that one worker makes at once.
+pub const SOURCE_READS_MAX: usize = 8;
 /// Milliseconds that a hospital's database waits for a lock on what is read.
 pub const SOURCE_LOCK_MILLISECONDS_MAX: u64 = 5_000;
 /// Seconds to tell a hospital's database that nobody waits for its answer any more.

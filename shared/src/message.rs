@@ -230,9 +230,12 @@ pub mod queue {
         }
     }
 
+    /// What the name of every session queue begins with.
+    pub const SESSIONS: &str = "session.";
+
     /// What every session queue of a party's processes begins with.
     pub fn sessions_of(party: PartyId) -> String {
-        format!("session.{party}.")
+        format!("{SESSIONS}{party}.")
     }
 
     /// One worker process' own queue.

@@ -258,11 +258,11 @@ impl Session {
     }
 }
 
-/// Why an attempt ended whose leader's worker was told to stop.
-fn stopped(party: PartyId) -> EventBody {
+/// What is said of an attempt whose leader's worker was told to stop, or no longer waits for it.
+pub fn stopped(party: PartyId) -> EventBody {
     let text = format!("the worker of party {party} was stopped");
     EventBody::Failed {
-        reason: because(ReasonCode::SessionLost, party, text),
+        reason: because(ReasonCode::WorkerStopped, party, text),
     }
 }
 

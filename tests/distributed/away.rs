@@ -39,3 +39,29 @@ async fn a_party_that_is_away_is_named_and_holds_up_no_other_job() {
         assert_eq!(report["attempts"], 1, "waiting burns nothing: {report}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_wait_for_a_hospital_s_database() {
+    let mut deployment = Deployment::with_databases(&hospitals(&[2, 3, 4])).await;
+    let client = deployment.api();
+    let trained = client.train(training(&[3, 4, 2], 5)).await;
+    deployment.finished(trained.order).await;
+
+    deployment.lock_rows(4, true).await;
+    let sql = "select * from data.patients";
+    let request = json!({
+        "model_id": trained.model, "input_data": { "user_id": 4, "data_sql": sql },
+    });
+    let answer = client.post("/model/infer", request.to_string()).await;
+    let inference = answer.data()["order_id"].as_i64().expect("an order");
+    let training = client.train(training(&[3, 4, 2], 5)).await;
+    for order in [inference, training.order] {
+        let named = |report: &serde_json::Value| report["waiting"]["parties"] == json!([4]);
+        deployment.until(order, "to name who is away", named).await;
+    }
+    deployment.lock_rows(4, false).await;
+    for order in [inference, training.order] {
+        let report = deployment.finished(order).await;
+        assert_eq!(report["attempts"], 1, "waiting burns nothing: {report}");
+    }
+}

@@ -16,7 +16,7 @@ use shared::session::open_model;
 use shared::store::Store;
 use uuid::Uuid;
 
-use super::services::Services;
+use super::services::{Services, lock_database};
 use super::{Client, Hospital, PATIENCE, POLL, Site};
 
 const EXECUTABLE: &str = env!("CARGO_BIN_EXE_concord");
@@ -116,6 +116,15 @@ impl Deployment {
             deployment.launch(Role::Party(id)).await;
         }
         deployment
+    }
+
+    /// Keeps a hospital's worker out of its database, or lets it in again.
+    pub(crate) async fn lock_rows(&self, party: u64, locked: bool) {
+        let config = self.site.path().join(format!("party-{party}.toml"));
+        let text = fs::read_to_string(config).expect("written");
+        let (_, rest) = text.split_once("source = \"").expect("written");
+        let (source, _) = rest.split_once('"').expect("written");
+        lock_database(&self.services.database, source, locked).await;
     }
 
     /// The platform's processes alone.

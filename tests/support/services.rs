@@ -78,6 +78,16 @@ async fn make_database(beside: &str) -> String {
     format!("{}/{name}", split(beside).0)
 }
 
+/// Lets nobody but superusers into a database, or everybody again. Whoever is in it stays.
+pub(crate) async fn lock_database(beside: &str, database: &str, locked: bool) {
+    let (limit, (_, name)) = (if locked { 0 } else { -1 }, split(database));
+    execute(
+        beside,
+        &format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}"),
+    )
+    .await;
+}
+
 async fn execute(database: &str, sql: &str) {
     let (client, connection) = tokio_postgres::connect(database, NoTls)
         .await

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use shared::bus::Bus;
 use shared::id::{Attempt, JobId};
 use shared::job::Fence;
-use shared::limits::{CLAIMS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, WORKER_STOP_SECONDS_MAX};
+use shared::limits::{
+    CLAIMS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, SOURCE_READS_MAX, WORKER_STOP_SECONDS_MAX,
+};
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
 use shared::source::Source;
@@ -22,6 +24,8 @@ pub(crate) struct Desk {
     pub(crate) source: Option<Source>,
     pub(crate) bus: Bus,
     pub(crate) began: Instant,
+    /// How many may read the source at once.
+    pub(crate) reading: Semaphore,
     /// Seats for sessions that claim or lead.
     leading: Arc<Semaphore>,
     /// Claims that may wait for an answer at once.
@@ -88,6 +92,7 @@ impl Desk {
             source,
             bus,
             began: Instant::now(),
+            reading: Semaphore::new(SOURCE_READS_MAX),
             leading: Arc::new(Semaphore::new(SESSIONS_MAX)),
             claiming: Arc::new(Semaphore::new(CLAIMS_MAX)),
             sessions: Mutex::new(HashMap::new()),

@@ -9,10 +9,10 @@ use shared::bus::{Bus, Consumer, Delivery, QueueKind};
 use shared::id::{PartyId, SessionId};
 use shared::job::Fence;
 use shared::limits::{BEAT_SECONDS, INVITATION_PREFETCH};
-use shared::message::{self, Invitation, ToSession, queue};
+use shared::message::{self, Event, Invitation, ToSession, queue};
 use shared::paillier::PublicKey;
 use shared::seal::Identity;
-use shared::session::{Directory, Input, Permits, Seat, fence_of};
+use shared::session::{Directory, Input, Permits, Seat, fence_of, stopped};
 use shared::source::Source;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -123,8 +123,10 @@ impl Reader {
             };
             match told {
                 Ok((fence, input)) => {
-                    // A session that just ended needs no word.
-                    let _ = self.desk.tell(&fence, input);
+                    // A session that just ended needs no word, but what it was granted goes back.
+                    if let Err(Input::Granted(_)) = self.desk.tell(&fence, input) {
+                        self.give_back(fence).await;
+                    }
                     delivery.ack().await;
                 }
                 Err(error) => self.reject(delivery, "a letter", &error).await,
@@ -134,6 +136,23 @@ impl Reader {
             "the session queue of party {} is gone",
             self.desk.seat.party
         )
+    }
+
+    async fn give_back(&self, fence: Fence) {
+        let party = self.desk.seat.party;
+        let event = Event {
+            fence,
+            party,
+            reply_to: self.desk.seat.address.clone(),
+            body: stopped(party),
+        };
+        let said = self
+            .desk
+            .bus
+            .publish(queue::EVENTS, message::encode(&event));
+        if let Err(error) = said.await {
+            debug!(job.id = %fence.job, %error, "A grant was not given back");
+        }
     }
 
     async fn offers(self, mut consumer: Consumer) -> anyhow::Result<()> {

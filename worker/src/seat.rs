@@ -205,6 +205,8 @@ impl Driver {
         let (desk, inbox) = (Arc::clone(&self.desk), self.inbox.clone());
         let party = desk.seat.party;
         let reading = self.runtime.spawn(async move {
+            let turn = desk.reading.acquire().await;
+            let _turn = turn.expect("nobody closes the semaphore");
             match &desk.source {
                 Some(source) => read(&desk, source, reading).await,
                 None => Err(internal(party, "this worker has no source of rows")),

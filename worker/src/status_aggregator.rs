@@ -91,6 +91,9 @@ struct Aggregator {
 enum Fault {
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// An answer there would be taken for something else.
+    #[error("the queue for answers is no session's")]
+    Address,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -195,8 +198,20 @@ impl Aggregator {
 
     async fn handle(&self, queue: &str, delivery: &Delivery) -> Result<(), Fault> {
         match queue {
-            queue::EVENTS => self.hear_event(message::decode(delivery.body())?).await?,
-            queue::BEATS => self.hear_beat(message::decode(delivery.body())?).await?,
+            queue::EVENTS => {
+                let event: Event = message::decode(delivery.body())?;
+                if !event.reply_to.starts_with(&queue::sessions_of(event.party)) {
+                    return Err(Fault::Address);
+                }
+                self.hear_event(event).await?;
+            }
+            queue::BEATS => {
+                let beat: Beat = message::decode(delivery.body())?;
+                if !beat.reply_to.starts_with(queue::SESSIONS) {
+                    return Err(Fault::Address);
+                }
+                self.hear_beat(beat).await?;
+            }
             _ => self.bury(delivery).await?,
         }
         Ok(())
@@ -328,9 +343,11 @@ impl Aggregator {
             None => (queue::DEAD, "sent here directly"),
         };
         let (bytes, job) = (delivery.body().len(), job_of(delivery.body()));
-        tracing::warn!(queue, reason, bytes, "a dead letter");
+        tracing::warn!(queue, bytes, "a dead letter");
+        // Both may be a stranger's words.
+        let short = |text: &str| text.chars().take(limits::REASON_CHARACTERS_MAX).collect();
         self.store
-            .bury(queue.to_owned(), reason.to_owned(), bytes, job)
+            .bury(short(queue), short(reason), bytes, job)
             .await
     }
 

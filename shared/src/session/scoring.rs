@@ -19,7 +19,10 @@ const SCORE_SCALE: f64 = 1e4;
 pub struct Scoring {
     seat: Seat,
     model: Model,
+    reading: Box<Reading>,
     repeat: Repeat,
+    /// Whether the rows could not be read for now.
+    unread: bool,
     /// What the platform has not confirmed yet.
     said: Option<EventBody>,
 }
@@ -47,21 +50,27 @@ impl Scoring {
             attributes: model.attributes.clone(),
             label: None,
         };
+        let reading = Box::new(Reading::Scoring {
+            query: spec.query,
+            needed,
+        });
         let scoring = Scoring {
             seat: seat.clone(),
             model,
+            reading: reading.clone(),
             repeat: Repeat::from(now),
+            unread: false,
             said: None,
         };
-        let reading = Reading::Scoring {
-            query: spec.query,
-            needed,
-        };
-        Ok((scoring, vec![Effect::Load(Box::new(reading))]))
+        Ok((scoring, vec![Effect::Load(reading)]))
     }
 
     pub(super) fn loaded(&mut self, rows: Result<Box<Rows>, Reason>) -> Vec<Effect> {
         let me = self.seat.party;
+        if rows.as_ref().is_err_and(|reason| reason.code.retryable()) {
+            self.unread = true;
+            return Vec::new();
+        }
         let counted = rows.and_then(|rows| {
             let count = rows.table.ids.len();
             if count <= SCORED_ROWS_MAX {
@@ -125,6 +134,10 @@ impl Scoring {
     pub(super) fn tick(&mut self, now: Duration) -> Vec<Effect> {
         match &self.said {
             Some(event) if self.repeat.is_due(now) => vec![Effect::Report(event.clone())],
+            None if self.unread && self.repeat.is_due(now) => {
+                self.unread = false;
+                vec![Effect::Load(self.reading.clone())]
+            }
             _ => Vec::new(),
         }
     }
@@ -132,7 +145,7 @@ impl Scoring {
     pub(super) fn standing(&self) -> Standing {
         Standing {
             progress: progress(),
-            waiting: Vec::new(),
+            waiting: self.unread.then_some(self.seat.party).into_iter().collect(),
         }
     }
 }

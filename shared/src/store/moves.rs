@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use super::report;
 use super::{Applied, Unclaimed};
 use crate::id::{Attempt, JobId, OrderId, PartyId, Round, SessionId};
-use crate::job::{Fence, JobStatus, Kind, Privacy, Reason, Report, Transition, Waiting};
+use crate::job::{
+    Fence, JobStatus, Kind, Privacy, Reason, ReasonCode, Report, Transition, Waiting,
+};
 use crate::limits;
 use crate::message::{Beat, Progress, queue};
 use crate::table::Dropped;
@@ -199,9 +201,12 @@ impl Row {
         self.end(Transition::Cancel, reason, now)
     }
 
-    /// Opens the next attempt, or ends the job when too many failed without a new checkpoint.
+    /// Opens the next attempt, or ends the job when too many failed without a new checkpoint. That
+    /// a worker was told to stop is nobody's failure.
     fn release(&mut self, reason: Reason, now: i64) -> Applied {
-        self.failures += 1;
+        if reason.code != ReasonCode::WorkerStopped {
+            self.failures += 1;
+        }
         if self.failures >= limits::FAILURES_MAX {
             let reason = report::too_many(&reason);
             return self.end(Transition::Fail, Some(reason), now);

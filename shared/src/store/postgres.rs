@@ -204,14 +204,18 @@ fn reason(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// Before a statement is tried over another connection.
+pub(super) const PAUSE: Duration = Duration::from_millis(limits::RETRY_MILLISECONDS);
+
 /// Whether the connection did not carry a statement to its end. What only reads may be asked again
 /// over another one: that a connection works is not checked each time it is used.
 pub(super) fn is_lost(error: &Error) -> bool {
-    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+    // A server that shuts down says so by a code that diesel does not tell from other rare ones.
+    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand, Unknown};
     let Error::Query(QueryError::DatabaseError(kind, _)) = error else {
         return false;
     };
-    matches!(kind, ClosedConnection | UnableToSendCommand)
+    matches!(kind, ClosedConnection | UnableToSendCommand | Unknown)
 }
 
 /// How a transaction went wrong.
@@ -268,7 +272,7 @@ impl Tries {
             return Err(error);
         }
         self.left -= 1;
-        tokio::time::sleep(Duration::from_millis(limits::RETRY_MILLISECONDS)).await;
+        tokio::time::sleep(PAUSE).await;
         Ok(())
     }
 }

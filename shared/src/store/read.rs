@@ -37,7 +37,9 @@ macro_rules! read {
                     let read: Result<_, Error> = async { Ok($body) }.await;
                     tries -= 1;
                     match read {
-                        Err(error) if tries > 0 && postgres::is_lost(&error) => {}
+                        Err(error) if tries > 0 && postgres::is_lost(&error) => {
+                            tokio::time::sleep(postgres::PAUSE).await;
+                        }
                         read => break read?,
                     }
                 }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use shared::id::OrderId;
-use shared::limits::INVITED_AGAIN_MAX;
+use shared::limits::{INVITED_AGAIN_MAX, INVITED_MAX};
+use shared::message::queue;
 use shared::store::{self, Applied};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
@@ -44,21 +45,34 @@ impl Aggregator {
                 tracing::info!(%job, "the job ended: its deadline passed");
             }
         }
-        let newest = self.invite_again().await?;
         let silent = self.store.silent().await?;
-        // Asked after looking: what was said before the look is in the rows then, or waits.
-        let lease = self.timing.lease;
-        let reached_us = self
-            .bus
-            .up_since()
-            .is_some_and(|since| since.elapsed() >= lease);
-        if reached_us && self.calm.lasts(lease) {
+        if !silent.is_empty() && self.heard_everything().await {
             for fence in silent {
                 let applied = self.store.lose(fence).await?;
                 self.follow(&fence, applied).await;
             }
         }
-        Ok(newest)
+        self.invite_again().await
+    }
+
+    /// Whether silence is death. Asked after looking who is silent: what was said before the look
+    /// is in the rows then, or waits.
+    async fn heard_everything(&self) -> bool {
+        let lease = self.timing.lease;
+        let reached_us = self
+            .bus
+            .up_since()
+            .is_some_and(|since| since.elapsed() >= lease);
+        if !reached_us || !self.calm.lasts(lease) {
+            return false;
+        }
+        for queue in [queue::EVENTS, queue::BEATS] {
+            let usage = self.bus.usage(queue).await;
+            if !usage.is_ok_and(|usage| usage.waiting == 0) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Invites again to open attempts; the newest one. A queue that holds invitations needs no
@@ -78,7 +92,7 @@ impl Aggregator {
                     None => {
                         let usage = self.bus.usage(&unclaimed.queue).await;
                         let some = usage.is_ok_and(|usage| usage.waiting > 0);
-                        let most = if some { INVITED_AGAIN_MAX } else { usize::MAX };
+                        let most = if some { INVITED_AGAIN_MAX } else { INVITED_MAX };
                         left.entry(unclaimed.queue.clone()).or_insert(most)
                     }
                 };

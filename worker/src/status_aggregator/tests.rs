@@ -586,7 +586,7 @@ async fn a_letter_that_its_readers_died_of_is_recorded_with_its_job() {
     let event = message::encode(&Event {
         fence: session.fence,
         party: PartyId(3),
-        reply_to: "anywhere".to_owned(),
+        reply_to: session.queue.clone(),
         body: EventBody::Claimed,
     });
     for letter in [invitation, event] {
