@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-/// Reads a configuration's text. Its errors name a line and a rule and never quote a line, which may
-/// hold a secret in the wrong place.
+/// Reads a configuration's text. Its errors name a line, its field and a rule, and never quote the
+/// line, which may hold a secret in the wrong place.
 ///
 /// # Errors
 /// When the text is no TOML, or has other fields than asked for.
@@ -15,8 +15,23 @@ pub(crate) fn parse<T: for<'de> Deserialize<'de>>(text: &str) -> anyhow::Result<
             .take(start)
             .filter(|byte| *byte == b'\n')
             .count();
-        anyhow::anyhow!("line {line}: {}", error.message())
+        let field = text
+            .lines()
+            .nth(line - 1)
+            .and_then(field)
+            .unwrap_or_default();
+        anyhow::anyhow!("line {line}: {field}{}", error.message())
     })
+}
+
+/// The name before the `=` of a line, as an error begins with it.
+fn field(line: &str) -> Option<String> {
+    let (name, _) = line.split_once('=')?;
+    let name = name.trim();
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then(|| format!("{name}: "))
 }
 
 #[cfg(test)]
@@ -37,7 +52,7 @@ mod tests {
             }
             let error = parse::<File>(text).err().expect("it is refused");
             let said = format!("{error:#}");
-            assert!(said.starts_with("line 2: "), "{said}");
+            assert!(said.starts_with("line 2: source: ") || said.starts_with("line 2: b: "));
             assert!(!said.contains("hunter2"), "{said}");
         }
     }
