@@ -50,16 +50,31 @@ processes() {
     echo "$pid" && cat "/proc/$pid/task/$pid/children" 2>/dev/null
 }
 
-# The recorded process, if it is still the server that works in this directory: after a crash of
-# the machine its number may be anybody's.
+# Whether a process is one of the server in this directory: after a crash of the machine its
+# number may be anybody's.
+works() {
+    [ "$(readlink "/proc/$2/cwd" 2>/dev/null)" = "$1/data" ]
+}
+
+# Whether none of these processes is left. The server does not start beside a dead one that nobody
+# has missed yet.
+none_left() {
+    local dir=$1 pid
+    shift
+    for pid in "$@"; do
+        ! works "$dir" "$pid" || return 1
+        ! grep -q '^State:.*zombie' "/proc/$pid/status" 2>/dev/null || return 1
+    done
+}
+
 ended() {
     local pid
     pid=$(cat "$1/pid" 2>/dev/null) || return 0
-    [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" != "$1/data" ]
+    none_left "$1" "$pid"
 }
 
 signal() {
-    ended "$2" && return
+    works "$2" "$(cat "$2/pid" 2>/dev/null)" || return 0
     # shellcheck disable=SC2046
     kill "-$1" $(processes "$2")
 }
@@ -71,10 +86,16 @@ start) start "$dir" ;;
 stop)
     signal CONT "$dir" 2>/dev/null || true
     # INT is a fast shutdown: sessions are ended, not waited for.
-    ended "$dir" || kill -INT "$(cat "$dir/pid")" 2>/dev/null || true
+    pid=$(cat "$dir/pid" 2>/dev/null || echo none)
+    ! works "$dir" "$pid" || kill -INT "$pid"
     wait_until ended "$dir" || signal KILL "$dir"
     ;;
-kill) signal KILL "$dir" && wait_until ended "$dir" ;;
+kill)
+    all=$(processes "$dir")
+    signal KILL "$dir"
+    # shellcheck disable=SC2086
+    wait_until none_left "$dir" $all
+    ;;
 wipe)
     ended "$dir" || die "it runs"
     rm -rf "$dir/data"

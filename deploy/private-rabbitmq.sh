@@ -61,11 +61,19 @@ ports() {
 
 # The node, its start script and their children are one process group.
 signal() {
-    local group
+    local group pid
     group=$(cat "$2/group" 2>/dev/null) || return 1
-    # After a crash of the machine the number may be anybody's.
-    [ "$(readlink "/proc/$group/cwd" 2>/dev/null)" = "$2" ] || return 1
-    kill "-$1" -- "-$group" 2>/dev/null
+    # After a crash of the machine the number may be anybody's: one of the group must work here.
+    for pid in $(awk -v group="$group" \
+        '{ pid = $1; sub(/.*\) /, ""); if ($3 == group) print pid }' /proc/[0-9]*/stat 2>/dev/null); do
+        case $(readlink "/proc/$pid/cwd" 2>/dev/null) in
+        "$2" | "$2"/*)
+            kill "-$1" -- "-$group" 2>/dev/null
+            return
+            ;;
+        esac
+    done
+    return 1
 }
 
 ended() {
