@@ -1,4 +1,4 @@
-//! The bus on RabbitMQ (3.10 and 4.x).
+//! The bus on RabbitMQ: tested on 3.10, written for 4.x too.
 //!
 //! Two connections, since a broker that runs full stops reading from whoever publishes, and acks
 //! must still get through. Each comes back by itself, for ever (`link`), and so does every reader
