@@ -135,6 +135,8 @@ pub enum Protection {
 pub enum JobStatus {
     /// Accepted; no session has it yet, or its last one was lost.
     Pending,
+    /// A guest's session has it, and an officer of a party has yet to say yes.
+    AwaitingApproval,
     /// A guest's session has it.
     Running,
     /// Done; its result is there.
@@ -150,6 +152,10 @@ pub enum JobStatus {
 pub enum Transition {
     /// A session was granted.
     Claim,
+    /// A party waits for its officer.
+    Await,
+    /// No party waits for its officer any more.
+    Resume,
     /// The session was lost or gave up in a way that another attempt may mend.
     Release,
     /// The session delivered its outcome.
@@ -163,24 +169,29 @@ pub enum Transition {
 impl JobStatus {
     /// The status after a transition; `None` when the transition changes nothing any more.
     pub fn after(self, transition: Transition) -> Option<JobStatus> {
-        use JobStatus::{Cancelled, Failed, Finished, Pending, Running};
+        use JobStatus::{AwaitingApproval, Cancelled, Failed, Finished, Pending, Running};
         match (self, transition) {
             (Finished | Failed | Cancelled, _) => None,
             (Pending, Transition::Claim) => Some(Running),
-            (Running, Transition::Claim) => None,
-            (Running, Transition::Release) => Some(Pending),
+            (AwaitingApproval | Running, Transition::Claim) => None,
+            (Running, Transition::Await) => Some(AwaitingApproval),
+            (Pending | AwaitingApproval, Transition::Await) => None,
+            (AwaitingApproval, Transition::Resume) => Some(Running),
+            (Pending | Running, Transition::Resume) => None,
+            (AwaitingApproval | Running, Transition::Release) => Some(Pending),
             (Pending, Transition::Release) => None,
-            (Running, Transition::Finish) => Some(Finished),
+            // The last of them said yes since the last beat.
+            (AwaitingApproval | Running, Transition::Finish) => Some(Finished),
             (Pending, Transition::Finish) => None,
-            (Pending | Running, Transition::Fail) => Some(Failed),
-            (Pending | Running, Transition::Cancel) => Some(Cancelled),
+            (Pending | AwaitingApproval | Running, Transition::Fail) => Some(Failed),
+            (Pending | AwaitingApproval | Running, Transition::Cancel) => Some(Cancelled),
         }
     }
 
     /// Whether nothing changes any more.
     pub fn is_terminal(self) -> bool {
         match self {
-            JobStatus::Pending | JobStatus::Running => false,
+            JobStatus::Pending | JobStatus::AwaitingApproval | JobStatus::Running => false,
             JobStatus::Finished | JobStatus::Failed | JobStatus::Cancelled => true,
         }
     }
@@ -189,6 +200,7 @@ impl JobStatus {
     pub fn as_str(self) -> &'static str {
         match self {
             JobStatus::Pending => "pending",
+            JobStatus::AwaitingApproval => "awaiting_approval",
             JobStatus::Running => "running",
             JobStatus::Finished => "finished",
             JobStatus::Failed => "failed",

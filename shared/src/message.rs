@@ -106,9 +106,18 @@ pub enum Outcome {
         /// Rows it left out.
         dropped: Dropped,
     },
+    /// The same, sealed: an envelope of [`Score`]s that only its reader can open.
+    SealedScores {
+        /// The envelope.
+        sealed: Vec<u8>,
+        /// Rows that were scored.
+        rows: u64,
+        /// Rows it left out.
+        dropped: Dropped,
+    },
 }
 
-/// One scored row, as the data owner releases it.
+/// One scored row.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Name of the row.
@@ -149,6 +158,8 @@ pub struct Beat {
     pub progress: Progress,
     /// Parties it waits for; empty when none.
     pub waiting: Vec<PartyId>,
+    /// Whether one of them waits for its officer's approval.
+    pub awaiting: bool,
 }
 
 /// A body that is not what its queue carries.

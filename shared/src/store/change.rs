@@ -8,7 +8,9 @@ use diesel_async::{AsyncConnection, RunQueryDsl};
 
 use super::moves::{Row, Started};
 use super::row::{self, JobChange, JobRow, to_json};
-use super::schema::{checkpoints, dead_letters, jobs, model_parts, models, parties, results};
+use super::schema::{
+    checkpoints, dead_letters, jobs, model_parts, models, parties, results, sealed_results,
+};
 use super::{Applied, Cancelled, Error, Store, write};
 use crate::id::{JobId, OrderId, PartyId};
 use crate::job::{Fence, Reason, ReasonCode, Spec};
@@ -20,6 +22,7 @@ enum Keep {
     Nothing,
     Checkpoint(Vec<u8>),
     Scores(String),
+    SealedScores(Vec<u8>),
     /// Party and sealed part.
     Model(Vec<(i64, Vec<u8>)>),
 }
@@ -146,9 +149,21 @@ impl Store {
                 brought = Some(([(spec.party, rows)].into(), [(spec.party, dropped)].into()));
                 Keep::Scores(to_json(&scores))
             }
-            (Spec::Train(_) | Spec::Infer(_), Outcome::Model(_) | Outcome::Scores { .. }) => {
-                return self.fail(fence, unfit(&spec)).await;
+            (
+                Spec::Infer(spec),
+                Outcome::SealedScores {
+                    sealed,
+                    rows,
+                    dropped,
+                },
+            ) => {
+                brought = Some(([(spec.party, rows)].into(), [(spec.party, dropped)].into()));
+                Keep::SealedScores(sealed)
             }
+            (
+                Spec::Train(_) | Spec::Infer(_),
+                Outcome::Model(_) | Outcome::Scores { .. } | Outcome::SealedScores { .. },
+            ) => return self.fail(fence, unfit(&spec)).await,
         };
         self.apply(fence.job, keep, move |row, now| {
             let applied = row.finish(&fence, progress.clone(), now);
@@ -328,6 +343,12 @@ impl Store {
                 Keep::Scores(scores) => {
                     diesel::insert_into(results::table)
                         .values((results::job.eq(&id), results::scores.eq(scores)))
+                        .execute(connection)
+                        .await?;
+                }
+                Keep::SealedScores(sealed) => {
+                    diesel::insert_into(sealed_results::table)
+                        .values((sealed_results::job.eq(&id), sealed_results::sealed.eq(sealed)))
                         .execute(connection)
                         .await?;
                 }

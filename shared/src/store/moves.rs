@@ -24,7 +24,7 @@ pub(crate) struct Row {
     pub(crate) status: JobStatus,
     pub(crate) status_at: i64,
     pub(crate) attempt: Attempt,
-    /// Who has the job, until when; while it runs.
+    /// Who has the job, until when; while it runs or awaits approval.
     pub(crate) held: Option<Held>,
     pub(crate) failures: i32,
     pub(crate) checkpoint_round: Option<Round>,
@@ -61,7 +61,7 @@ impl Row {
                 parties: vec![self.guest],
                 since: self.status_at,
             }),
-            JobStatus::Running => self.report.waiting.clone(),
+            JobStatus::AwaitingApproval | JobStatus::Running => self.report.waiting.clone(),
             JobStatus::Finished | JobStatus::Failed | JobStatus::Cancelled => None,
         }
     }
@@ -121,6 +121,14 @@ impl Row {
                 session: beat.fence.session,
                 lease_until: now.saturating_add(lease),
             });
+            let approval = match beat.awaiting {
+                true => Transition::Await,
+                false => Transition::Resume,
+            };
+            if let Some(status) = self.status.after(approval) {
+                self.status = status;
+                self.status_at = now;
+            }
             report::progressed(&mut self.report, beat.progress);
             report::waits(&mut self.report, beat.waiting, now);
         }

@@ -9,6 +9,7 @@ use super::moves::Row;
 use super::row::{self, JobRow, integer, unsigned};
 use super::schema::{
     checkpoints, dead_letters, jobs, model_parts, models, parties, requests, results,
+    sealed_results,
 };
 use super::{DeadLetter, Error, Job, Model, Store, Unclaimed, postgres, sqlite};
 use crate::id::{JobId, ModelId, OrderId, PartyId};
@@ -166,6 +167,21 @@ impl Store {
             .transpose()
     }
 
+    /// What a finished inference released to one reader.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn sealed_scores(&self, job: JobId) -> Result<Option<Vec<u8>>, Error> {
+        Ok(read!(self, readers, |connection, _now| {
+            sealed_results::table
+                .find(job.to_string())
+                .select(sealed_results::sealed)
+                .first(connection)
+                .await
+                .optional()?
+        }))
+    }
+
     /// Jobs that wait for a worker, in order, after `after`: a page, empty at the end. A row that
     /// cannot be read is left out.
     ///
@@ -190,9 +206,10 @@ impl Store {
     /// # Errors
     /// An outage.
     pub async fn silent(&self) -> Result<Vec<Fence>, Error> {
+        let held = [JobStatus::AwaitingApproval, JobStatus::Running].map(JobStatus::as_str);
         let found = read!(self, writers, |connection, now| {
             jobs::table
-                .filter(jobs::status.eq(JobStatus::Running.as_str()))
+                .filter(jobs::status.eq_any(held))
                 .filter(jobs::lease_until.assume_not_null().le(now))
                 .limit(limits::SWEEP_ROWS_MAX)
                 .load::<JobRow>(connection)
@@ -206,7 +223,12 @@ impl Store {
     /// # Errors
     /// An outage.
     pub async fn overdue(&self) -> Result<Vec<JobId>, Error> {
-        let open = [JobStatus::Pending, JobStatus::Running].map(JobStatus::as_str);
+        let open = [
+            JobStatus::Pending,
+            JobStatus::AwaitingApproval,
+            JobStatus::Running,
+        ]
+        .map(JobStatus::as_str);
         let found = read!(self, writers, |connection, now| {
             jobs::table
                 .filter(jobs::status.eq_any(open))

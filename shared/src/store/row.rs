@@ -229,8 +229,15 @@ fn kind_of(word: &str, job: &str) -> Result<Kind, Error> {
 }
 
 fn status_of(word: &str) -> Option<JobStatus> {
-    use JobStatus::{Cancelled, Failed, Finished, Pending, Running};
-    [Pending, Running, Finished, Failed, Cancelled]
-        .into_iter()
-        .find(|status| status.as_str() == word)
+    use JobStatus::{AwaitingApproval, Cancelled, Failed, Finished, Pending, Running};
+    [
+        Pending,
+        AwaitingApproval,
+        Running,
+        Finished,
+        Failed,
+        Cancelled,
+    ]
+    .into_iter()
+    .find(|status| status.as_str() == word)
 }

@@ -67,6 +67,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    sealed_results (job) {
+        job -> Text,
+        sealed -> Binary,
+    }
+}
+
+diesel::table! {
     dead_letters (id) {
         id -> BigInt,
         queue -> Text,

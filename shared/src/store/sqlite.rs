@@ -73,8 +73,10 @@ fn prepare(path: PathBuf) -> Result<String, Error> {
         .map_err(|error| fails(error.to_string()))?;
     let mut connection: SqliteConnection =
         diesel::Connection::establish(url).map_err(|error| fails(error.to_string()))?;
+    // A table that is made anew is away for a moment.
     connection
         .batch_execute(WRITER)
+        .and_then(|()| connection.batch_execute("PRAGMA foreign_keys = OFF"))
         .map_err(|error| fails(error.to_string()))?;
     SqliteConnection::immediate_transaction(&mut connection, |connection| {
         migration::run(connection, MIGRATIONS).map_err(|fault| match fault {

@@ -820,7 +820,7 @@ async fn a_newer_schema_is_refused() {
     let error = Store::open(&path).await.err().unwrap();
     assert_eq!(
         error.to_string(),
-        "the database has schema 29991231000000; this version knows schemas up to 20261122000000"
+        "the database has schema 29991231000000; this version knows schemas up to 20261122050000"
     );
 }
 
