@@ -15,7 +15,6 @@ use rand::CryptoRng;
 use crate::fixed_point::RangeError;
 use crate::id::{PartyId, Round};
 use crate::job::{ReasonCode, TrainSpec};
-use crate::limits::BATCH_OWN_ROWS_MIN;
 use crate::message::Progress;
 use crate::model::Model;
 use crate::table::Table;
@@ -59,6 +58,8 @@ pub enum Output {
         round: Round,
         /// The step.
         step: Vec<u8>,
+        /// The question that it answers, if it is an answer.
+        answers: Option<round::Answered>,
     },
     /// The guest has the sum of a round and took it in.
     RoundFinished {
@@ -92,9 +93,7 @@ pub enum Error {
     #[error("the weights left their range: training diverged")]
     Diverged,
     /// A mini-batch holds some of this party's rows, and too few of them.
-    #[error(
-        "a mini-batch holds fewer than {BATCH_OWN_ROWS_MIN} rows of a party that has rows in it"
-    )]
+    #[error("a mini-batch holds fewer rows of a party than its policy asks for")]
     BatchTooSmall,
     /// All rows are of one class.
     #[error("all rows of all parties are of one class")]
@@ -132,7 +131,8 @@ pub fn guide(spec: &TrainSpec, checkpoint: Option<&[u8]>) -> Result<Box<dyn roun
     }))
 }
 
-/// A data party's side of a training algorithm.
-pub fn answer(spec: &TrainSpec, table: Table) -> Box<dyn round::Answer> {
-    Box::new(logistic_regression::Answer::new(spec, table))
+/// A data party's side of a training algorithm; of a mini-batch in which the party has rows it has
+/// `batch_rows_min` at least.
+pub fn answer(spec: &TrainSpec, table: Table, batch_rows_min: u32) -> Box<dyn round::Answer> {
+    Box::new(logistic_regression::Answer::new(spec, table, batch_rows_min))
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! guest                         host                          arbiter (Paillier only)
 //!   Offer  ---------------------> reads its rows --------------> |
-//!   <------------------- Accept                <--------- Accept
+//!   <- Awaiting (its officer), or Accept        <--------- Accept
 //!   Begin  ---------------------> checks every key -----------> |
 //!   <------------------- Ready                 <--------- Ready
 //!   Step (asks)  ---------------> Step (contributes) ---------> Step (sum) --> guest
@@ -18,6 +18,7 @@
 mod claim;
 mod correspondence;
 mod guest;
+mod intake;
 mod member;
 mod repeat;
 mod scoring;
@@ -35,12 +36,14 @@ pub use guest::Guest;
 pub use member::Member;
 pub use scoring::Scoring;
 
+use crate::admission::{Admission, Mark, Pledge, Verdict};
 use crate::federated;
 use crate::id::{JobId, PartyId};
 use crate::job::{Cohort, Fence, Reason, ReasonCode};
 use crate::message::{EventBody, Grant, Progress};
 use crate::model::Model;
 use crate::paillier::{self, PrivateKey, PublicKey};
+use crate::policy::Policy;
 use crate::query::Query;
 use crate::seal::{self, Header, Identity, PublicIdentity};
 use crate::table::{Dropped, Label, Needed, Table};
@@ -57,21 +60,12 @@ pub struct Seat {
     pub identity: Arc<Identity>,
     /// Everybody's public keys.
     pub directory: Arc<Directory>,
-    /// What its entry allows.
-    pub permits: Permits,
+    /// What it allows. The arbiter has no rows, and allows nothing.
+    pub policy: Arc<Policy>,
     /// The queue of the process it sits in.
     pub address: String,
     /// Reads a received modulus; a simulation hands in one that takes small keys.
     pub read_key: fn(&[u8]) -> Result<PublicKey, paillier::Error>,
-}
-
-/// What a party's entry allows beside the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Permits {
-    /// Contributions without protection.
-    pub unencrypted: bool,
-    /// Training with one other data party, where each learns the other's part of every sum.
-    pub two_party: bool,
 }
 
 /// One party's rows for one job, as the shell read them.
@@ -82,6 +76,8 @@ pub struct Rows {
     pub dropped: Dropped,
     /// Keyed digest of the rows and columns used.
     pub digest: Vec<u8>,
+    /// Keyed marks of the rows of a training, by which the ledger compares cohorts.
+    pub marks: Vec<Mark>,
     /// How long reading took: a measure of how long a round may take.
     pub took: Duration,
 }
@@ -94,6 +90,10 @@ pub enum Input {
     Envelope(Vec<u8>),
     /// The rows that [`Effect::Load`] asked for.
     Loaded(Result<Box<Rows>, Reason>),
+    /// What the ledger said to [`Effect::Admit`] or [`Effect::Review`].
+    Admitted(Result<Verdict, Reason>),
+    /// The ledger did not take the pledge of an [`Effect::Send`], which did not leave.
+    Unpledged(Reason),
     /// The key that [`Effect::MakeKey`] asked for, or why there is none.
     Key(Result<Box<PrivateKey>, Reason>),
     /// A message came back: its queue is gone, and with it the process behind it.
@@ -116,6 +116,9 @@ pub enum Effect {
         queue: String,
         /// The envelope.
         envelope: Vec<u8>,
+        /// What the ledger must have on record before the envelope leaves; see
+        /// [`Input::Unpledged`].
+        pledge: Option<Pledge>,
     },
     /// A sealed offer for a role's queue; worthless once the next repeat is due.
     Invite {
@@ -130,10 +133,25 @@ pub enum Effect {
     Report(EventBody),
     /// Read this party's rows; answer with [`Input::Loaded`].
     Load(Box<Reading>),
+    /// Ask the party's ledger whether it admits what was read; answer with [`Input::Admitted`].
+    Admit(Box<Admission>),
+    /// Ask the ledger for the officer's decision; answer with [`Input::Admitted`].
+    Review,
     /// Make a Paillier key of so many bits in the background; answer with [`Input::Key`].
     MakeKey(u32),
     /// The session is over.
     Close,
+}
+
+impl Effect {
+    /// A letter that nothing has to be on record for.
+    fn letter(queue: String, envelope: Vec<u8>) -> Effect {
+        Effect::Send {
+            queue,
+            envelope,
+            pledge: None,
+        }
+    }
 }
 
 /// What a shell is asked to read from the party's source.
@@ -162,8 +180,10 @@ pub enum Reading {
 pub struct Standing {
     /// Where training stands.
     pub progress: Progress,
-    /// Parties that have kept it waiting for longer than usual.
+    /// Parties that have kept it waiting for longer than usual, or that await approval.
     pub waiting: Vec<PartyId>,
+    /// Whether one of them awaits approval.
+    pub awaiting: bool,
 }
 
 /// One party's seat in one attempt at a job. `now` is monotonic time since any fixed moment.
@@ -215,6 +235,9 @@ impl Session {
             | (Session::Claim(_) | Session::Scoring(_), Input::Ended) => vec![Effect::Close],
             (Session::Scoring(scoring), Input::Stop) => scoring.stop(),
             (Session::Scoring(scoring), Input::Loaded(rows)) => scoring.loaded(rows),
+            (Session::Scoring(scoring), Input::Admitted(verdict)) => {
+                scoring.admitted(secrets, verdict)
+            }
             (this @ Session::Claim(_), Input::Granted(grant)) => {
                 let Session::Claim(claim) = this else {
                     return Vec::new();

@@ -19,6 +19,7 @@ pub use guest::Guest;
 pub use host::Host;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::Error;
 use crate::id::PartyId;
@@ -37,6 +38,27 @@ pub struct Question {
     /// Every number the answer depends on: masks cancel only between parties that were sent the
     /// same ones.
     pub numbers: Vec<f64>,
+}
+
+/// What a contribution answers. A party answers one question in one place, whatever the attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Which question of the algorithm.
+    pub kind: u8,
+    /// The mini-batch that was asked about.
+    pub batch: u32,
+    /// SHA-256 of the whole question, the present weights included.
+    pub model: [u8; 32],
+}
+
+impl From<&Question> for Answered {
+    fn from(question: &Question) -> Answered {
+        Answered {
+            kind: question.kind,
+            batch: question.batch,
+            model: Sha256::digest(message::encode(question)).into(),
+        }
+    }
 }
 
 /// The guest's side of an algorithm: asks, takes sums, ends with a model.

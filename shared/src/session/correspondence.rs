@@ -9,6 +9,8 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use super::{Seat, because};
+use crate::admission::Pledge;
+use crate::federated::round::Answered;
 use crate::id::{PartyId, Round};
 use crate::job::{Fence, Reason, ReasonCode};
 use crate::message;
@@ -34,12 +36,16 @@ pub enum Kind {
     Leave = 7,
     /// The trained model, for one party to keep.
     ModelPart = 8,
+    /// Instead of an accept for now: an officer has yet to say yes.
+    Awaiting = 9,
+    /// Scores, for one reader.
+    Scores = 10,
 }
 
 impl Kind {
     fn of(header: &Header) -> Option<Kind> {
-        use Kind::{Accept, Begin, Leave, ModelPart, Offer, Ready, Refuse, Step};
-        [Offer, Accept, Refuse, Begin, Ready, Step, Leave, ModelPart]
+        use Kind::{Accept, Awaiting, Begin, Leave, Offer, Ready, Refuse, Step};
+        [Offer, Accept, Refuse, Begin, Ready, Step, Leave, Awaiting]
             .into_iter()
             .find(|kind| *kind as u8 == header.kind)
     }
@@ -115,6 +121,17 @@ impl Correspondence {
             self.round = Some(round);
             self.taken
                 .retain(|(_, kind, of), _| *kind != Kind::Step || *of >= round);
+        }
+    }
+
+    /// What the ledger keeps of an answer of this session.
+    pub(super) fn pledge(&self, round: Round, answered: Answered) -> Pledge {
+        Pledge {
+            job: self.fence.job,
+            kind: answered.kind,
+            round,
+            batch: answered.batch,
+            model: answered.model,
         }
     }
 
@@ -210,7 +227,7 @@ impl Correspondence {
             }
         };
         // A party that lost its session joins anew; everything else is said once.
-        if earlier.is_some() && kind != Kind::Accept {
+        if earlier.is_some() && !matches!(kind, Kind::Accept | Kind::Awaiting) {
             let text = format!("party {from} sent two different letters in one place");
             return Err(because(ReasonCode::Protocol, from, text));
         }

@@ -3,7 +3,7 @@
 mod joining;
 mod rounds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::correspondence::{Correspondence, Kind, Received};
+use super::intake::{Admitted, Intake};
 use super::repeat::Repeat;
 use super::setup::{self, Accept, Join};
 use super::{Effect, Input, Rows, Standing, because, stopped};
@@ -36,10 +37,12 @@ pub struct Guest {
     own: Join,
     mask: MaskSecret,
     digests: BTreeMap<PartyId, Vec<u8>>,
+    /// Its own rows on their way.
+    intake: Intake,
+    /// Hosts whose officers have yet to say yes.
+    awaiting: BTreeSet<PartyId>,
     checkpoint: Option<Zeroizing<Vec<u8>>>,
     rows: Option<Box<Rows>>,
-    /// Whether the source could not be read; it is tried again with the next repeat.
-    unread: bool,
     key: Option<Box<PrivateKey>>,
     /// What becomes the participant, once the others have been told to begin.
     agreed: Option<Agreed>,
@@ -87,10 +90,6 @@ struct Agreed {
 }
 
 impl Guest {
-    fn load(&self) -> Effect {
-        Effect::Load(Box::new(setup::reading(&self.spec, self.me())))
-    }
-
     fn me(&self) -> PartyId {
         self.letters.seat.party
     }
@@ -130,24 +129,20 @@ impl Guest {
                 Ok(Received::Repeat | Received::Nothing) => Vec::new(),
                 Err(reason) => self.fail(secrets, now, reason),
             },
-            Input::Loaded(Ok(rows)) => {
-                let me = self.me();
-                if self
-                    .digests
-                    .get(&me)
-                    .is_some_and(|digest| *digest != rows.digest)
-                {
-                    let text = format!("the rows of party {me} changed since this job began");
-                    return self.fail(secrets, now, because(ReasonCode::DataChanged, me, text));
+            Input::Loaded(rows) => match self.intake.loaded(&self.letters.seat, rows) {
+                Ok(effect) => effect.into_iter().collect(),
+                Err(reason) => self.fail(secrets, now, reason),
+            },
+            Input::Admitted(verdict) => match self.intake.admitted(self.me(), verdict) {
+                Ok(Admitted::Rows(rows)) => {
+                    self.rows = Some(rows);
+                    self.begin_if_complete(secrets, now)
                 }
-                self.rows = Some(rows);
-                self.begin_if_complete(secrets, now)
-            }
-            Input::Loaded(Err(reason)) if reason.code.retryable() => {
-                self.unread = true;
-                Vec::new()
-            }
-            Input::Loaded(Err(reason)) => self.fail(secrets, now, reason),
+                Ok(Admitted::Awaiting) => Vec::new(),
+                Ok(Admitted::Later(effects)) => effects,
+                Err(reason) => self.fail(secrets, now, reason),
+            },
+            Input::Unpledged(reason) => self.fail(secrets, now, reason),
             Input::Key(Err(reason)) => self.fail(secrets, now, reason),
             Input::Key(Ok(key)) => {
                 self.key = Some(key);
@@ -191,8 +186,15 @@ impl Guest {
                     return Vec::new();
                 }
                 self.moved = now;
+                self.awaiting.remove(&from);
                 self.accepts.insert(from, accept);
                 self.begin_if_complete(secrets, now)
+            }
+            (Kind::Awaiting, Stage::Joining) => {
+                if !self.accepts.contains_key(&from) {
+                    self.awaiting.insert(from);
+                }
+                Vec::new()
             }
             (Kind::Ready, Stage::Beginning) => {
                 self.moved = now;
@@ -265,9 +267,7 @@ impl Guest {
                 .letters
                 .write(secrets, Kind::Leave, join.party, &join.sealing, &());
             let queue = join.address.clone();
-            written
-                .ok()
-                .map(|envelope| Effect::Send { queue, envelope })
+            written.ok().map(|envelope| Effect::letter(queue, envelope))
         };
         joins.iter().filter_map(letter).collect()
     }
@@ -318,9 +318,7 @@ impl Guest {
             }
             _ if self.repeat.is_due(now) => {
                 let mut effects = self.repeat_unanswered();
-                if std::mem::take(&mut self.unread) {
-                    effects.push(self.load());
-                }
+                effects.extend(self.intake.again());
                 effects
             }
             _ => Vec::new(),
@@ -364,11 +362,22 @@ impl Guest {
     }
 
     pub(super) fn standing(&self, now: Duration) -> Standing {
+        let progress = self.progress.clone();
+        let mut awaiting = self.awaiting.clone();
+        awaiting.extend(self.intake.is_awaiting().then(|| self.me()));
+        if matches!(self.stage, Stage::Joining) && !awaiting.is_empty() {
+            return Standing {
+                progress,
+                waiting: awaiting.into_iter().collect(),
+                awaiting: true,
+            };
+        }
         let patient = now.saturating_sub(self.moved) < Duration::from_secs(JOIN_WAIT_SECONDS);
         let waiting = if patient { Vec::new() } else { self.missing() };
         Standing {
-            progress: self.progress.clone(),
+            progress,
             waiting,
+            awaiting: false,
         }
     }
 

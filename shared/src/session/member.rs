@@ -9,8 +9,10 @@ use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::correspondence::{Correspondence, Kind, Received};
+use super::intake::{Admitted, Intake};
 use super::setup::{self, Accept, Begin, Counted, Join, Offer};
 use super::{Effect, Input, Rows, Seat, because, reason};
+use crate::admission::Verdict;
 use crate::federated::round;
 use crate::federated::secure_sum::{Contributor, Protector};
 use crate::federated::{self, Output, Participant};
@@ -29,11 +31,9 @@ pub struct Member {
     spec: Arc<TrainSpec>,
     own: Join,
     mask: MaskSecret,
-    /// The party's digest of its rows in an earlier attempt.
-    digest: Option<Vec<u8>>,
+    /// The party's rows on their way; `None` at the arbiter.
+    intake: Option<Intake>,
     rows: Option<Box<Rows>>,
-    /// Whether the source could not be read; it is tried again when the offer comes again.
-    unread: bool,
     participant: Option<Box<dyn Participant>>,
     addresses: BTreeMap<PartyId, (String, SealPublic)>,
     /// What was sent last, with the same bytes for every repeat.
@@ -82,7 +82,7 @@ impl Member {
             let queue = guest.address.clone();
             Err(envelope
                 .ok()
-                .map(|envelope| Effect::Send { queue, envelope }))
+                .map(|envelope| Effect::letter(queue, envelope)))
         };
         let spec = match setup::vet(seat, from, &bytes) {
             Ok(spec) => Arc::new(spec),
@@ -97,28 +97,22 @@ impl Member {
             spec: Arc::clone(&spec),
             own,
             mask,
-            digest,
+            intake: None,
             rows: None,
-            unread: false,
             participant: None,
             addresses: BTreeMap::new(),
             latest: Vec::new(),
             heard: now,
             silence_max: Duration::from_secs(SESSION_IDLE_SECONDS_MAX),
         };
-        let effects = if member.is_arbiter() {
-            member.accept(secrets, None)
-        } else {
-            vec![member.load()]
-        };
-        Ok((member, effects))
-    }
-
-    fn load(&self) -> Effect {
-        Effect::Load(Box::new(setup::reading(
-            &self.spec,
-            self.letters.seat.party,
-        )))
+        if member.is_arbiter() {
+            let effects = member.accept(secrets, None);
+            return Ok((member, effects));
+        }
+        let asked = setup::asked(seat, &fence, &spec, spec_hash, digest);
+        let (intake, load) = Intake::new(asked);
+        member.intake = Some(intake);
+        Ok((member, vec![load]))
     }
 
     fn is_arbiter(&self) -> bool {
@@ -144,20 +138,23 @@ impl Member {
                 }
                 Ok(Received::Repeat) => {
                     self.heard = now;
-                    if std::mem::take(&mut self.unread) {
-                        return vec![self.load()];
-                    }
-                    self.repeat()
+                    let again = self.intake.as_mut().and_then(Intake::again);
+                    again.into_iter().chain(self.repeat()).collect()
                 }
                 Ok(Received::Nothing) => Vec::new(),
                 Err(reason) => self.refuse(secrets, &reason),
             },
-            Input::Loaded(Ok(rows)) => self.loaded(secrets, rows),
-            Input::Loaded(Err(reason)) if reason.code.retryable() => {
-                self.unread = true;
-                Vec::new()
+            Input::Loaded(rows) => {
+                let seat = &self.letters.seat;
+                let asked = self.intake.as_mut().map(|intake| intake.loaded(seat, rows));
+                match asked {
+                    Some(Ok(effect)) => effect.into_iter().collect(),
+                    Some(Err(reason)) => self.refuse(secrets, &reason),
+                    None => Vec::new(),
+                }
             }
-            Input::Loaded(Err(reason)) => self.refuse(secrets, &reason),
+            Input::Admitted(verdict) => self.admitted(secrets, verdict),
+            Input::Unpledged(reason) => self.refuse(secrets, &reason),
             // A peer's process died; the guest notices too, and it decides.
             Input::Returned { .. } | Input::Key(_) | Input::Granted(_) => Vec::new(),
             // The guest notices: what it sends here comes back.
@@ -165,24 +162,29 @@ impl Member {
         }
     }
 
-    fn loaded(&mut self, secrets: &mut dyn CryptoRng, rows: Box<Rows>) -> Vec<Effect> {
+    fn admitted(
+        &mut self,
+        secrets: &mut dyn CryptoRng,
+        verdict: Result<Verdict, Reason>,
+    ) -> Vec<Effect> {
         let me = self.letters.seat.party;
-        if self
-            .digest
-            .as_ref()
-            .is_some_and(|digest| *digest != rows.digest)
-        {
-            let text = format!("the rows of party {me} changed since this job began");
-            return self.refuse(secrets, &because(ReasonCode::DataChanged, me, text));
+        let admitted = self
+            .intake
+            .as_mut()
+            .map(|intake| intake.admitted(me, verdict));
+        match admitted {
+            Some(Ok(Admitted::Rows(rows))) => {
+                let counted = setup::count(&self.letters.seat, &rows);
+                self.rows = Some(rows);
+                self.accept(secrets, Some(counted))
+            }
+            Some(Ok(Admitted::Awaiting)) if self.latest.is_empty() => {
+                self.answer(secrets, Kind::Awaiting, &())
+            }
+            Some(Ok(Admitted::Awaiting)) | None => Vec::new(),
+            Some(Ok(Admitted::Later(effects))) => effects,
+            Some(Err(reason)) => self.refuse(secrets, &reason),
         }
-        let counted = Counted {
-            rows: rows.table.ids.len() as u64,
-            dropped: rows.dropped,
-            digest: rows.digest.clone(),
-            took: rows.took,
-        };
-        self.rows = Some(rows);
-        self.accept(secrets, Some(counted))
     }
 
     fn accept(&mut self, secrets: &mut dyn CryptoRng, rows: Option<Counted>) -> Vec<Effect> {
@@ -264,7 +266,8 @@ impl Member {
                 let protector =
                     protector.ok_or_else(|| fault("the keys are not the protection's"))?;
                 let contributor = Contributor::new(agreement, protector);
-                let answer = federated::answer(&self.spec, rows.table);
+                let rows_min = seat.policy.train.batch_rows_min;
+                let answer = federated::answer(&self.spec, rows.table, rows_min);
                 Box::new(round::Host::new(self.guest.party, contributor, answer))
             }
             _ => return Err(fault("it was given another role than it has")),
@@ -276,7 +279,13 @@ impl Member {
         let mut sent = Vec::new();
         for output in outputs {
             // Only a guest has anything else to say.
-            let Output::Send { to, round, step } = output else {
+            let Output::Send {
+                to,
+                round,
+                step,
+                answers,
+            } = output
+            else {
                 continue;
             };
             let Some((queue, key)) = self.addresses.get(&to) else {
@@ -290,6 +299,7 @@ impl Member {
                 Ok(envelope) => sent.push(Effect::Send {
                     queue: queue.clone(),
                     envelope,
+                    pledge: answers.map(|answered| self.letters.pledge(round, answered)),
                 }),
                 Err(error) => return self.unwritable(secrets, &error),
             }
@@ -310,10 +320,7 @@ impl Member {
         let (to, key) = (self.guest.party, &self.guest.sealing);
         match self.letters.write(secrets, kind, to, key, body) {
             Ok(envelope) => {
-                self.latest = vec![Effect::Send {
-                    queue: self.guest.address.clone(),
-                    envelope,
-                }];
+                self.latest = vec![Effect::letter(self.guest.address.clone(), envelope)];
                 self.repeat()
             }
             Err(_) => vec![Effect::Close],

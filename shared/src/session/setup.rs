@@ -7,14 +7,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-use super::{Directory, Reading, Seat, because};
+use super::intake::Asked;
+use super::{Directory, Reading, Rows, Seat, because};
+use crate::admission::Summary;
 use crate::federated::secure_sum::Agreement;
 use crate::id::PartyId;
 use crate::job::{Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
-use crate::limits::{PARTIES_MAX, PARTIES_MIN};
+use crate::limits::PARTIES_MAX;
 use crate::mask::{self, MaskPublic, MaskSecret, PairSecrets, Setup, SetupParty, TagKey};
 use crate::message::{self, queue};
 use crate::paillier::PublicKey;
+use crate::policy::RowCounts;
 use crate::seal::SealPublic;
 use crate::table::{Dropped, Needed};
 
@@ -105,8 +108,8 @@ pub(super) struct Accept {
 /// What a data party says about its rows.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Counted {
-    pub(super) rows: u64,
-    pub(super) dropped: Dropped,
+    /// How many it uses and how many it left out; `None` where its policy hides it.
+    pub(super) told: Option<(u64, Dropped)>,
     pub(super) digest: Vec<u8>,
     pub(super) took: Duration,
 }
@@ -162,28 +165,49 @@ pub(super) fn vet(seat: &Seat, guest: PartyId, spec: &[u8]) -> Result<TrainSpec,
         return refused("the request does not say what each party reads");
     }
     if me != PartyId::ARBITER {
-        if spec.protection == Protection::None && !seat.permits.unencrypted {
-            let text = format!("party {me} does not allow unencrypted contributions");
-            return Err(because(ReasonCode::UnencryptedNotAllowed, me, text));
-        }
-        if parties.len() < PARTIES_MIN && !seat.permits.two_party {
-            let text = format!("party {me} does not train with only one other data party");
-            return Err(because(ReasonCode::TwoPartyNotAllowed, me, text));
-        }
+        seat.policy.vet_training(me, &spec)?;
     }
     Ok(spec)
 }
 
-/// What a data party reads for a training.
-pub(super) fn reading(spec: &TrainSpec, party: PartyId) -> Reading {
-    Reading::Training {
-        cohort: Box::new(spec.cohorts[&party].clone()),
+/// What a data party reads for a training, and what it asks its ledger about.
+pub(super) fn asked(
+    seat: &Seat,
+    fence: &Fence,
+    spec: &TrainSpec,
+    request: [u8; 32],
+    earlier: Option<Vec<u8>>,
+) -> Asked {
+    let reading = Reading::Training {
+        cohort: Box::new(spec.cohorts[&seat.party].clone()),
         needed: Needed {
             unique_id: spec.unique_id.clone(),
             attributes: spec.attributes.clone(),
             label: Some(spec.label.column.clone()),
         },
         label: spec.label.clone(),
+    };
+    Asked {
+        fence: *fence,
+        guest: spec.parties.guest,
+        parties: spec.parties.ascending(),
+        request,
+        earlier,
+        summary: Summary::of_training(seat.party, spec),
+        reading: Box::new(reading),
+    }
+}
+
+/// What a party tells of its rows.
+pub(super) fn count(seat: &Seat, rows: &Rows) -> Counted {
+    let told = match seat.policy.disclose.row_counts {
+        RowCounts::Exact => Some((rows.table.ids.len() as u64, rows.dropped)),
+        RowCounts::Hidden => None,
+    };
+    Counted {
+        told,
+        digest: rows.digest.clone(),
+        took: rows.took,
     }
 }
 

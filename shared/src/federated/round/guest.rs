@@ -91,6 +91,7 @@ impl Guest {
             to,
             round,
             step: step.clone(),
+            answers: None,
         };
         Ok(self.hosts.iter().map(ask).collect())
     }
@@ -165,7 +166,13 @@ impl Guest {
             body,
         }
         .to_bytes();
-        Ok(vec![Output::Send { to, round, step }])
+        let answers = Some((&present.question).into());
+        Ok(vec![Output::Send {
+            to,
+            round,
+            step,
+            answers,
+        }])
     }
 }
 

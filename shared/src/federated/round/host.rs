@@ -72,6 +72,7 @@ impl Participant for Host {
             to: self.adder,
             round,
             step,
+            answers: Some((&question).into()),
         }])
     }
 

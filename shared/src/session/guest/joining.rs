@@ -1,6 +1,6 @@
 //! From a grant to the first round: invitations, rows, the key, everybody's join.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +16,12 @@ use crate::mask::{MaskSecret, TagKey};
 use crate::message::{EventBody, Grant, Progress, queue};
 use crate::seal::{self, SealPublic};
 use crate::session::correspondence::{Correspondence, Kind};
+use crate::session::intake::Intake;
 use crate::session::member::protector;
 use crate::session::repeat::Repeat;
 use crate::session::setup::{self, Accept, Begin, Counted, Join, Offer};
 use crate::session::{Effect, Rows, Seat, because, reason};
+use crate::table::Dropped;
 
 impl Guest {
     /// Sits down with a grant: reads rows, makes a key, invites.
@@ -49,6 +51,9 @@ impl Guest {
         let checkpoint = grant
             .checkpoint
             .and_then(|sealed| seal::open_checkpoint(&seat.identity, &context, &sealed).ok());
+        let earlier = grant.digests.get(&seat.party).cloned();
+        let asked = setup::asked(seat, &grant.fence, &spec, spec_hash, earlier);
+        let (intake, load) = Intake::new(asked);
         let mut guest = Guest {
             letters,
             spec: Arc::clone(&spec),
@@ -56,9 +61,10 @@ impl Guest {
             own,
             mask,
             digests: grant.digests,
+            intake,
+            awaiting: BTreeSet::new(),
             checkpoint,
             rows: None,
-            unread: false,
             key: None,
             agreed: None,
             accepts: BTreeMap::new(),
@@ -80,7 +86,7 @@ impl Guest {
         if let Protection::Paillier { key_bits } = spec.protection {
             effects.push(Effect::MakeKey(key_bits));
         }
-        effects.push(guest.load());
+        effects.push(load);
         Ok((guest, effects))
     }
 
@@ -169,9 +175,8 @@ impl Guest {
                 .letters
                 .write(secrets, Kind::Begin, *party, key, &begin)
             {
-                let queue = queue.clone();
-                self.unanswered
-                    .insert(*party, Effect::Send { queue, envelope });
+                let letter = Effect::letter(queue.clone(), envelope);
+                self.unanswered.insert(*party, letter);
             }
         }
         self.unready = others;
@@ -212,7 +217,8 @@ impl Guest {
         let guide = federated::guide(&self.spec, saved.as_ref().map(|bytes| bytes.as_slice()))
             .or_else(|_| federated::guide(&self.spec, None))
             .map_err(fault)?;
-        let answer = federated::answer(&self.spec, rows.table);
+        let rows_min = seat.policy.train.batch_rows_min;
+        let answer = federated::answer(&self.spec, rows.table, rows_min);
         let hosts = self.spec.parties.hosts.clone();
         Ok(round::Guest::new(
             seat.party,
@@ -226,12 +232,7 @@ impl Guest {
 
     /// The event that everybody is there.
     fn started(&self, own: &Rows) -> EventBody {
-        let own = Counted {
-            rows: own.table.ids.len() as u64,
-            dropped: own.dropped,
-            digest: own.digest.clone(),
-            took: own.took,
-        };
+        let own = setup::count(&self.letters.seat, own);
         let counted = |(party, accept): (&PartyId, &Accept)| Some((*party, accept.rows.clone()?));
         let mut all: BTreeMap<PartyId, Counted> = self.accepts.iter().filter_map(counted).collect();
         all.insert(self.me(), own);
@@ -243,15 +244,11 @@ impl Guest {
             ciphertexts: key.map_or(0, |key| key.ciphertexts_for(slots)) as u32,
             bytes: BTreeMap::new(),
         };
+        let told = |(party, counted): (&PartyId, &Counted)| Some((*party, counted.told?));
+        let told: BTreeMap<PartyId, (u64, Dropped)> = all.iter().filter_map(told).collect();
         EventBody::Started {
-            rows: all
-                .iter()
-                .map(|(party, counted)| (*party, counted.rows))
-                .collect(),
-            dropped: all
-                .iter()
-                .map(|(party, counted)| (*party, counted.dropped))
-                .collect(),
+            rows: told.iter().map(|(party, told)| (*party, told.0)).collect(),
+            dropped: told.iter().map(|(party, told)| (*party, told.1)).collect(),
             digests: all
                 .into_iter()
                 .map(|(party, counted)| (party, counted.digest))

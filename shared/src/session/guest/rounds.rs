@@ -54,7 +54,12 @@ impl Guest {
         let mut effects = Vec::new();
         for output in outputs {
             match output {
-                Output::Send { to, round, step } => {
+                Output::Send {
+                    to,
+                    round,
+                    step,
+                    answers,
+                } => {
                     self.letters.enter(round);
                     let step = Zeroizing::new(step);
                     let (queue, key) = &self.addresses[&to];
@@ -66,6 +71,8 @@ impl Guest {
                             let send = Effect::Send {
                                 queue: queue.clone(),
                                 envelope,
+                                pledge: answers
+                                    .map(|answered| self.letters.pledge(round, answered)),
                             };
                             effects.push(send.clone());
                             self.unanswered.insert(to, send);

@@ -1,0 +1,209 @@
+//! A party's own rows on their way into a job: read, measured by its policy, admitted by its
+//! ledger and, where the policy says so, by its officer.
+
+use super::{Effect, Reading, Rows, Seat, because};
+use crate::admission::{Admission, Cohort, Summary, Verdict};
+use crate::id::PartyId;
+use crate::job::{Fence, Reason, ReasonCode};
+use crate::limits::HOUR_MILLISECONDS;
+use crate::policy::Approval;
+
+/// Rows that are asked for, until they are taken.
+pub(super) struct Intake {
+    asked: Asked,
+    stage: Stage,
+}
+
+/// What is the same however often the rows are read.
+pub(super) struct Asked {
+    pub(super) fence: Fence,
+    /// Who leads the job.
+    pub(super) guest: PartyId,
+    /// Every data party, ascending.
+    pub(super) parties: Vec<PartyId>,
+    /// SHA-256 of the job's specification.
+    pub(super) request: [u8; 32],
+    /// This party's digest of its rows in an earlier attempt.
+    pub(super) earlier: Option<Vec<u8>>,
+    /// What an officer reads.
+    pub(super) summary: Summary,
+    pub(super) reading: Box<Reading>,
+}
+
+enum Stage {
+    /// The shell is at it.
+    Reading,
+    /// The source or the ledger could not be used; with the next repeat again.
+    Unread,
+    /// The ledger looks at them.
+    Measured(Box<Rows>),
+    /// The officer has yet to say yes; the rows are read again then, and take no room until then.
+    Awaiting,
+    /// They were handed out.
+    Taken,
+}
+
+/// What came of the ledger's word.
+pub(super) enum Admitted {
+    /// The rows, to be used now.
+    Rows(Box<Rows>),
+    /// The officer has yet to say yes.
+    Awaiting,
+    /// Something is to be done first.
+    Later(Vec<Effect>),
+}
+
+impl Intake {
+    /// Asks for the rows.
+    pub(super) fn new(asked: Asked) -> (Intake, Effect) {
+        let intake = Intake {
+            asked,
+            stage: Stage::Reading,
+        };
+        let load = intake.load();
+        (intake, load)
+    }
+
+    fn load(&self) -> Effect {
+        Effect::Load(self.asked.reading.clone())
+    }
+
+    /// Whether the officer has yet to say yes.
+    pub(super) fn is_awaiting(&self) -> bool {
+        matches!(self.stage, Stage::Awaiting)
+    }
+
+    /// Whether rows or ledger could not be used for now.
+    pub(super) fn is_unread(&self) -> bool {
+        matches!(self.stage, Stage::Unread)
+    }
+
+    /// What a timer asks for again.
+    pub(super) fn again(&mut self) -> Option<Effect> {
+        match self.stage {
+            Stage::Unread => {
+                self.stage = Stage::Reading;
+                Some(self.load())
+            }
+            Stage::Awaiting => Some(Effect::Review),
+            Stage::Reading | Stage::Measured(_) | Stage::Taken => None,
+        }
+    }
+
+    /// Takes what was read, and asks the ledger.
+    ///
+    /// # Errors
+    /// A reason to refuse the job.
+    pub(super) fn loaded(
+        &mut self,
+        seat: &Seat,
+        rows: Result<Box<Rows>, Reason>,
+    ) -> Result<Option<Effect>, Reason> {
+        if !matches!(self.stage, Stage::Reading) {
+            return Ok(None);
+        }
+        let mut rows = match rows {
+            Ok(rows) => rows,
+            Err(reason) if reason.code.retryable() => {
+                self.stage = Stage::Unread;
+                return Ok(None);
+            }
+            Err(reason) => return Err(reason),
+        };
+        let me = seat.party;
+        let earlier = self.asked.earlier.as_ref();
+        if earlier.is_some_and(|digest| *digest != rows.digest) {
+            return Err(refused(ReasonCode::DataChanged, me));
+        }
+        let cohort = match &*self.asked.reading {
+            Reading::Training { cohort, needed, .. } => {
+                seat.policy.vet_cohort(me, &rows.table)?;
+                let marks = std::mem::take(&mut rows.marks);
+                let relation = cohort.pos.relation.to_string();
+                Some(Cohort::new(relation, needed, marks))
+            }
+            Reading::Scoring { .. } => None,
+        };
+        let Asked {
+            fence,
+            guest,
+            parties,
+            request,
+            earlier,
+            summary,
+            ..
+        } = &self.asked;
+        let admission = Admission {
+            fence: *fence,
+            guest: *guest,
+            parties: parties.clone(),
+            request: *request,
+            digest: rows.digest.clone(),
+            earlier: earlier.clone(),
+            manual: cohort.is_some() && seat.policy.approval == Approval::Manual,
+            expires_ms: i64::from(seat.policy.approval_hours) * HOUR_MILLISECONDS,
+            ndiff: seat.policy.train.ndiff,
+            cohort,
+            summary: summary.clone(),
+        };
+        self.stage = Stage::Measured(rows);
+        Ok(Some(Effect::Admit(Box::new(admission))))
+    }
+
+    /// Takes the ledger's word.
+    ///
+    /// # Errors
+    /// A reason to refuse the job.
+    pub(super) fn admitted(
+        &mut self,
+        me: PartyId,
+        verdict: Result<Verdict, Reason>,
+    ) -> Result<Admitted, Reason> {
+        let stage = std::mem::replace(&mut self.stage, Stage::Taken);
+        match (verdict, stage) {
+            (Ok(Verdict::Admitted), Stage::Measured(rows)) => Ok(Admitted::Rows(rows)),
+            (Ok(Verdict::Admitted), Stage::Awaiting) => {
+                self.stage = Stage::Reading;
+                Ok(Admitted::Later(vec![self.load()]))
+            }
+            (Ok(Verdict::Awaiting), Stage::Measured(_) | Stage::Awaiting) => {
+                self.stage = Stage::Awaiting;
+                Ok(Admitted::Awaiting)
+            }
+            (Ok(Verdict::Refused(code)), _) => Err(refused(code, me)),
+            (Err(reason), Stage::Measured(_)) if reason.code.retryable() => {
+                self.stage = Stage::Unread;
+                Ok(Admitted::Later(Vec::new()))
+            }
+            (Err(reason), stage) if reason.code.retryable() => {
+                self.stage = stage;
+                Ok(Admitted::Later(Vec::new()))
+            }
+            (Err(reason), _) => Err(reason),
+            (Ok(_), stage) => {
+                self.stage = stage;
+                Ok(Admitted::Later(Vec::new()))
+            }
+        }
+    }
+}
+
+/// The ledger's no, as the requester is told.
+fn refused(code: ReasonCode, me: PartyId) -> Reason {
+    let text = match code {
+        ReasonCode::DataChanged => format!("the rows of party {me} changed since this job began"),
+        ReasonCode::CohortPolicy => {
+            format!("the rows that the query selects do not meet the policy of party {me}")
+        }
+        ReasonCode::RequestChanged => {
+            format!("party {me} was asked for another request under the name of this job")
+        }
+        ReasonCode::LedgerLost => {
+            format!("party {me} lost its ledger, and answers no job that it took part in before")
+        }
+        ReasonCode::ApprovalRejected => format!("the officer of party {me} said no"),
+        ReasonCode::ApprovalExpired => format!("nobody at party {me} decided in time"),
+        _ => format!("party {me} does not take part"),
+    };
+    because(code, me, text)
+}
