@@ -8,7 +8,7 @@ use crate::hyperparameters::Hyperparameters;
 use crate::id::{Attempt, JobId, ModelId, PartyId, Round, SessionId};
 use crate::party::Parties;
 use crate::query::Query;
-use crate::table::{Dropped, Label};
+use crate::table::{Dropped, Label, Needed};
 
 /// What a job is to do. Its JSON is the job's canonical request: stored once, hashed, and carried
 /// to every party as the same bytes.
@@ -101,6 +101,15 @@ impl Spec {
 }
 
 impl TrainSpec {
+    /// The columns that every data party reads.
+    pub fn needed(&self) -> Needed {
+        Needed {
+            unique_id: self.unique_id.clone(),
+            attributes: self.attributes.clone(),
+            label: Some(self.label.column.clone()),
+        }
+    }
+
     /// The words of the request that shape the model, and none that say who holds which row or how
     /// sums are protected: what every [`crate::draw::Draw`] starts from.
     pub fn shape(&self) -> Vec<u8> {
@@ -125,7 +134,7 @@ pub enum Protection {
     },
     /// Pairwise masks, sealed to the guest, which adds.
     SecAgg,
-    /// Contributions in the clear to the guest; only where every party's entry allows it.
+    /// Contributions in the clear to the guest; only where every party's policy allows it.
     None,
 }
 
@@ -326,10 +335,43 @@ pub enum ReasonCode {
     ValueRange,
     /// The party's source cannot be read now.
     SourceUnavailable,
-    /// A party's entry does not allow unencrypted contributions.
+    /// A party's policy does not allow unencrypted contributions.
     UnencryptedNotAllowed,
-    /// A party's entry does not allow two-party training.
+    /// A party's policy does not allow two-party training.
     TwoPartyNotAllowed,
+    /// A party has no policy, and so allows nothing.
+    PolicyMissing,
+    /// A party's policy does not let this guest lead.
+    GuestNotAllowed,
+    /// A party's policy does not let it train with one of the others.
+    PartnerNotAllowed,
+    /// A party's policy does not allow this protection.
+    ModeNotAllowed,
+    /// A party's policy asks for a longer Paillier modulus.
+    KeyTooShort,
+    /// A party's policy does not allow this relation.
+    RelationNotAllowed,
+    /// A party's policy does not allow a column as what the request uses it for.
+    ColumnNotAllowed,
+    /// A party's policy does not allow this kind of job on the relation.
+    PurposeNotAllowed,
+    /// A party does not train on these rows: too few, too few of a class, too many attributes for
+    /// them, or too close to those of an earlier job. Which of it is not told: it would be data.
+    CohortPolicy,
+    /// A party knows the job with another request, other parties or another guest.
+    RequestChanged,
+    /// A party answered this round of the job for another model already.
+    ModelChanged,
+    /// The job counted rows of a party before, and its ledger knows nothing of it.
+    LedgerLost,
+    /// A party cannot read or write its ledger now.
+    LedgerUnavailable,
+    /// A person at the party said no.
+    ApprovalRejected,
+    /// Nobody at the party decided in time.
+    ApprovalExpired,
+    /// The key that a result is asked for is none that the party pins.
+    ResultKeyNotPinned,
     /// A party was sent a request that it has no part in or does not understand.
     RequestRefused,
     /// A party lacks the model it was to score with.
@@ -357,6 +399,7 @@ impl ReasonCode {
     pub fn retryable(self) -> bool {
         match self {
             ReasonCode::SourceUnavailable
+            | ReasonCode::LedgerUnavailable
             | ReasonCode::AggIntegrity
             | ReasonCode::Protocol
             | ReasonCode::PartySilent
@@ -374,6 +417,21 @@ impl ReasonCode {
             | ReasonCode::ValueRange
             | ReasonCode::UnencryptedNotAllowed
             | ReasonCode::TwoPartyNotAllowed
+            | ReasonCode::PolicyMissing
+            | ReasonCode::GuestNotAllowed
+            | ReasonCode::PartnerNotAllowed
+            | ReasonCode::ModeNotAllowed
+            | ReasonCode::KeyTooShort
+            | ReasonCode::RelationNotAllowed
+            | ReasonCode::ColumnNotAllowed
+            | ReasonCode::PurposeNotAllowed
+            | ReasonCode::CohortPolicy
+            | ReasonCode::RequestChanged
+            | ReasonCode::ModelChanged
+            | ReasonCode::LedgerLost
+            | ReasonCode::ApprovalRejected
+            | ReasonCode::ApprovalExpired
+            | ReasonCode::ResultKeyNotPinned
             | ReasonCode::RequestRefused
             | ReasonCode::ModelMissing
             | ReasonCode::TooManyFailures
@@ -407,10 +465,46 @@ impl ReasonCode {
             }
             ReasonCode::SourceUnavailable => "Check the party's source and its file or server.",
             ReasonCode::UnencryptedNotAllowed => {
-                "Use Paillier or SecAgg, or set `allow_unencrypted` at every party."
+                "Use Paillier or SecAgg, or ask the party to name \"None\" among its policy's modes."
             }
             ReasonCode::TwoPartyNotAllowed => {
-                "Add a third data party, or set `allow_two_party` at both parties."
+                "Add a third data party, or ask both parties to set `two_party` in their policies."
+            }
+            ReasonCode::PolicyMissing => {
+                "Ask the party to write a `[policy]` that names what may be used."
+            }
+            ReasonCode::GuestNotAllowed => {
+                "Let another party lead, or ask this one to name the guest in `partners.guests`."
+            }
+            ReasonCode::PartnerNotAllowed => {
+                "Train without the party that the text tells of, or ask for it in `partners.with`."
+            }
+            ReasonCode::ModeNotAllowed => "Ask for a protection that every party's policy allows.",
+            ReasonCode::KeyTooShort => "Ask for a longer `key_length`.",
+            ReasonCode::RelationNotAllowed
+            | ReasonCode::ColumnNotAllowed
+            | ReasonCode::PurposeNotAllowed => {
+                "Ask for what the party's policy allows, or ask the party to allow more."
+            }
+            ReasonCode::CohortPolicy => {
+                "Ask for more rows, fewer attributes, or the very rows of an earlier job."
+            }
+            ReasonCode::RequestChanged => {
+                "Submit it as a new job; if nobody changed it, ask the party to look at its audit log."
+            }
+            ReasonCode::ModelChanged => {
+                "Submit the job again; the party's audit log tells who asked for two models."
+            }
+            ReasonCode::LedgerLost => {
+                "Submit it as a new job; the party should find out what became of its ledger."
+            }
+            ReasonCode::LedgerUnavailable => "Check the disk and the file of the party's ledger.",
+            ReasonCode::ApprovalRejected => "Ask the party why it said no.",
+            ReasonCode::ApprovalExpired => {
+                "Ask the party to look at `concord party pending`, and submit the job again."
+            }
+            ReasonCode::ResultKeyNotPinned => {
+                "Ask the party to name the key in `infer.result_keys` of its policy."
             }
             ReasonCode::RequestRefused => "Check the parties of the request and their versions.",
             ReasonCode::ModelMissing => "Train the model again with this party among its parties.",

@@ -36,6 +36,10 @@ pub mod job;
 
 pub mod message;
 
+pub mod policy;
+
+pub mod admission;
+
 pub mod local;
 
 pub mod federated;

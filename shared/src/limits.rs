@@ -10,7 +10,7 @@ pub const SLOT_BITS: u32 = 128;
 pub const SLOT_VALUE_BITS: u32 = 90;
 /// Data parties in one job, so that a slot's sum stays below 2^96.
 pub const PARTIES_MAX: usize = 64;
-/// Data parties in one job, unless every party's entry says `allow_two_party`.
+/// Data parties in one job, unless every party's policy says `two_party`.
 pub const PARTIES_MIN: usize = 3;
 /// The tag's field is the integers modulo 2^107 - 1.
 pub const TAG_BITS: u32 = 107;
@@ -98,10 +98,10 @@ pub const SESSIONS_MAX: usize = 256;
 pub const SESSION_LETTERS_MAX: usize = 256;
 /// Characters of a reason that another party gave.
 pub const REASON_CHARACTERS_MAX: usize = 500;
-/// Rows of a party in a training. (Each party's policy will say more.)
+/// Rows of a party in a training; no policy says less.
 pub const COHORT_ROWS_MIN: usize = 5;
-/// Own rows of a party in a mini-batch in which it has any: fewer would show in the sum. (Each
-/// party's policy will say more.)
+/// Own rows of a party in a mini-batch in which it has any: fewer would show in the sum. No policy
+/// says less.
 pub const BATCH_OWN_ROWS_MIN: u32 = 5;
 /// Magnitude of a weight that parties answer for, as a power of two.
 pub const WEIGHT_BITS_MAX: u32 = 40;
@@ -204,3 +204,12 @@ pub const SOURCE_READS_MAX: usize = 8;
 pub const SOURCE_LOCK_MILLISECONDS_MAX: u64 = 5_000;
 /// Seconds to tell a hospital's database that nobody waits for its answer any more.
 pub const SOURCE_CANCEL_SECONDS_MAX: u64 = 5;
+
+/// Hours that a party takes at most to decide on a job.
+pub const APPROVAL_HOURS_MAX: u32 = 24 * 365;
+/// Cohorts of one relation that a party's ledger remembers for the difference rule.
+pub const COHORTS_REMEMBERED_MAX: usize = 200;
+/// Milliseconds that one process of a party waits for another's use of the ledger.
+pub const LEDGER_WAIT_MILLISECONDS_MAX: u64 = 5_000;
+/// Milliseconds between two moments at which the ledger is safe from a power cut.
+pub const LEDGER_SYNC_MILLISECONDS: u64 = 1_000;

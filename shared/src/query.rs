@@ -304,6 +304,21 @@ impl Predicate {
             | Predicate::Like { column, .. } => visit(column),
         }
     }
+
+    /// Gives the column of every condition the name that `spell` says.
+    pub fn rename(&mut self, spell: &mut dyn FnMut(&str) -> String) {
+        match self {
+            Predicate::And(parts) | Predicate::Or(parts) => {
+                parts.iter_mut().for_each(|part| part.rename(spell));
+            }
+            Predicate::Not(part) => part.rename(spell),
+            Predicate::Compare { column, .. }
+            | Predicate::In { column, .. }
+            | Predicate::Between { column, .. }
+            | Predicate::IsNull { column }
+            | Predicate::Like { column, .. } => *column = spell(column),
+        }
+    }
 }
 
 impl Literal {

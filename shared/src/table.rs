@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 
 use hmac::{Hmac, KeyInit, Mac};
 use ndarray::Array2;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -46,6 +47,31 @@ pub struct Table {
     pub values: Array2<f64>,
     /// Class of each row; empty for inference.
     pub positive: Vec<bool>,
+}
+
+/// What a party remembers of a row that it used: enough to recognise it, and nothing to anybody
+/// without the party's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Keyed hash of the row's id.
+    pub id: u64,
+    /// Keyed hash of its id and values; the top bit is its class.
+    pub content: u64,
+}
+
+/// The class' bit in [`Mark::content`].
+const CLASS: u64 = 1 << 63;
+
+impl Mark {
+    /// Whether the row was of the positive class.
+    pub fn is_positive(self) -> bool {
+        self.content & CLASS != 0
+    }
+
+    /// The keyed hash of id and values alone.
+    pub fn values(self) -> u64 {
+        self.content & !CLASS
+    }
 }
 
 /// Rows that were selected and not used.
@@ -197,6 +223,45 @@ impl Table {
         }
         mac.finalize().into_bytes().into()
     }
+
+    /// One mark for each row, ascending by id: the first 8 bytes of HMAC-SHA256 over the id, and of
+    /// that over id and values. Values come in the order of their columns' names, so that a request
+    /// which names the same columns in another order, or another case, has the same marks.
+    pub fn marks(&self, key: &[u8; 32], needed: &Needed) -> Vec<Mark> {
+        let mac =
+            <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+        let mut order: Vec<usize> = (0..needed.attributes.len()).collect();
+        order.sort_by_key(|column| needed.attributes[*column].to_lowercase());
+        let mark = |row: usize| {
+            let id = &self.ids[row];
+            let mut text = Vec::with_capacity(9 + id.len() + 8 * order.len());
+            text.push(0);
+            text.extend_from_slice(&(id.len() as u64).to_le_bytes());
+            text.extend_from_slice(id.as_bytes());
+            let hashed = hashed(mac.clone(), &text);
+            text[0] = 1;
+            for column in &order {
+                let value = self.values[[row, *column]];
+                text.extend_from_slice(&value.to_bits().to_le_bytes());
+            }
+            let class = self.positive.get(row).is_some_and(|class| *class);
+            let values = self::hashed(mac.clone(), &text) & !CLASS;
+            Mark {
+                id: hashed,
+                content: values | if class { CLASS } else { 0 },
+            }
+        };
+        let mut marks: Vec<Mark> = (0..self.ids.len()).into_par_iter().map(mark).collect();
+        marks.par_sort_unstable_by_key(|mark| (mark.id, mark.content));
+        marks
+    }
+}
+
+fn hashed(mut mac: Hmac<Sha256>, text: &[u8]) -> u64 {
+    mac.update(text);
+    let bytes: [u8; 32] = mac.finalize().into_bytes().into();
+    let (words, _) = bytes.as_chunks::<8>();
+    u64::from_be_bytes(words[0])
 }
 
 #[cfg(test)]

@@ -113,6 +113,11 @@ impl Identity {
         self.derive(None, &[b"concord/v1 digest"])
     }
 
+    /// The HMAC key of the marks by which this party recognises rows that it used before.
+    pub fn mark_key(&self) -> Zeroizing<[u8; 32]> {
+        self.derive(None, &[b"concord/v1 mark"])
+    }
+
     /// Signs a statement that stands for itself, outside of any envelope.
     pub fn attest(&self, statement: &[u8]) -> [u8; 64] {
         self.sign(&attested(statement))
