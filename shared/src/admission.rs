@@ -1,6 +1,8 @@
 //! What a party writes down about a job before it answers anything: the words between its sessions,
 //! which compute and never write, and its ledger, which writes.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -33,8 +35,8 @@ pub struct Admission {
     pub cohort: Option<Cohort>,
     /// Whether a person must say yes.
     pub manual: bool,
-    /// Until when, in Unix milliseconds.
-    pub expires_ms: i64,
+    /// How long after the first wish the person may take.
+    pub approval: Duration,
     /// [`crate::policy::Train::ndiff`].
     pub ndiff: usize,
     /// What a person is shown.

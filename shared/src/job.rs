@@ -61,6 +61,10 @@ pub struct InferSpec {
     pub party: PartyId,
     /// Which rows.
     pub query: Query,
+    /// Whom the scores are for (X25519), where it is not the party itself. The party seals to keys
+    /// only that its policy pins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_key: Option<[u8; 32]>,
 }
 
 /// What kind of job it is.

@@ -34,7 +34,7 @@ pub use claim::Claim;
 pub use correspondence::{Kind, fence_of};
 pub use guest::Guest;
 pub use member::Member;
-pub use scoring::Scoring;
+pub use scoring::{Scoring, open_scores};
 
 use crate::admission::{Admission, Mark, Pledge, Verdict};
 use crate::federated;

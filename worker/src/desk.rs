@@ -13,6 +13,7 @@ use shared::job::Fence;
 use shared::limits::{
     CLAIMS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, SOURCE_READS_MAX, WORKER_STOP_SECONDS_MAX,
 };
+use shared::ledger::Ledger;
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
 use shared::source::Source;
@@ -21,7 +22,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// What all sessions of a worker share, and where each of them is told things.
 pub(crate) struct Desk {
     pub(crate) seat: Seat,
-    pub(crate) source: Option<Source>,
+    pub(crate) books: Books,
     pub(crate) bus: Bus,
     pub(crate) began: Instant,
     /// How many may read the source at once.
@@ -33,6 +34,14 @@ pub(crate) struct Desk {
     sessions: Mutex<HashMap<Fence, Sitting>>,
     /// Rung when a session leaves.
     left: Notify,
+}
+
+/// What a party reads and writes for its sessions.
+pub(crate) struct Books {
+    pub(crate) source: Option<Source>,
+    pub(crate) ledger: Option<Ledger>,
+    /// Unix milliseconds.
+    pub(crate) now: fn() -> i64,
 }
 
 /// The way to a session's thread.
@@ -86,10 +95,10 @@ struct Sitting {
 }
 
 impl Desk {
-    pub(crate) fn new(seat: Seat, source: Option<Source>, bus: Bus) -> Desk {
+    pub(crate) fn new(seat: Seat, books: Books, bus: Bus) -> Desk {
         Desk {
             seat,
-            source,
+            books,
             bus,
             began: Instant::now(),
             reading: Semaphore::new(SOURCE_READS_MAX),
@@ -208,6 +217,7 @@ impl Desk {
                 reply_to: self.seat.address.clone(),
                 progress: standing.progress,
                 waiting: standing.waiting,
+                awaiting: standing.awaiting,
             })
         };
         sessions.iter().filter_map(beat).collect()

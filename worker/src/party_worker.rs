@@ -8,18 +8,20 @@ use anyhow::Context;
 use shared::bus::{Bus, Consumer, Delivery, QueueKind};
 use shared::id::{PartyId, SessionId};
 use shared::job::Fence;
+use shared::ledger::Ledger;
 use shared::limits::{BEAT_SECONDS, INVITATION_PREFETCH};
 use shared::message::{self, Event, Invitation, ToSession, queue};
 use shared::paillier::PublicKey;
 use shared::seal::Identity;
-use shared::session::{Directory, Input, Permits, Seat, fence_of, stopped};
+use shared::policy::Policy;
+use shared::session::{Directory, Input, Seat, fence_of, stopped};
 use shared::source::Source;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use crate::desk::{Desk, Lead};
+use crate::desk::{Books, Desk, Lead};
 use crate::seat::{self, Seating};
 
 /// Letters of its sessions that a worker holds unanswered.
@@ -33,10 +35,14 @@ pub struct Config {
     pub identity: Arc<Identity>,
     /// Everybody's public keys.
     pub directory: Arc<Directory>,
-    /// What the party's entry allows.
-    pub permits: Permits,
+    /// What the party allows; of no meaning for the arbiter.
+    pub policy: Arc<Policy>,
     /// The party's data; `None` for the arbiter.
     pub source: Option<Source>,
+    /// What the party keeps of the jobs that it took part in; `None` for the arbiter.
+    pub ledger: Option<Ledger>,
+    /// Unix milliseconds.
+    pub now: fn() -> i64,
 }
 
 /// Runs a worker until `shutdown`. Its sessions are in memory: they end with it, and the jobs, given
@@ -49,8 +55,10 @@ pub async fn run(config: Config, bus: Bus, shutdown: CancellationToken) -> anyho
         party,
         identity,
         directory,
-        permits,
+        policy,
         source,
+        ledger,
+        now,
     } = config;
     let address = queue::session(party, Uuid::new_v4());
     let read_key = PublicKey::from_bytes;
@@ -58,11 +66,16 @@ pub async fn run(config: Config, bus: Bus, shutdown: CancellationToken) -> anyho
         party,
         identity,
         directory,
-        permits,
+        policy,
         address: address.clone(),
         read_key,
     };
-    let desk = Arc::new(Desk::new(seat, source, bus));
+    let books = Books {
+        source,
+        ledger,
+        now,
+    };
+    let desk = Arc::new(Desk::new(seat, books, bus));
 
     let mut tasks = JoinSet::new();
     let opened = tokio::select! {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
+use shared::admission::{Pledge, Verdict, refused};
 use shared::bus;
 use shared::id::PartyId;
 use shared::job::{Fence, Reason, ReasonCode};
-use shared::limits::COHORT_ROWS_MIN;
+use shared::ledger::{self, Ledger};
 use shared::message::{self, Event, EventBody, ToSession, queue};
 use shared::paillier::PrivateKey;
 use shared::session::{Effect, Input, Reading, Rows, Session};
@@ -132,7 +133,16 @@ impl Driver {
     fn perform(&self, effects: Vec<Effect>) -> bool {
         for effect in effects {
             match effect {
-                Effect::Send { queue, envelope } => {
+                Effect::Send {
+                    queue,
+                    envelope,
+                    pledge,
+                } => {
+                    // On record before it leaves, or it does not leave.
+                    if let Some(reason) = pledge.and_then(|pledge| self.pledge(&pledge).err()) {
+                        self.inbox.put(Input::Unpledged(reason));
+                        continue;
+                    }
                     let body = message::encode(&ToSession::Envelope(envelope));
                     if let Err(bus::Error::Unroutable { queue }) = self.publish(&queue, body, None)
                     {
@@ -149,11 +159,50 @@ impl Driver {
                 }
                 Effect::Report(body) => self.report(body),
                 Effect::Load(reading) => self.load(*reading),
+                Effect::Admit(admission) => {
+                    let verdict = self.ask(|ledger, now| ledger.admit(&admission, now));
+                    self.inbox.put(Input::Admitted(verdict));
+                }
+                Effect::Review => {
+                    let verdict = self.ask(|ledger, now| ledger.verdict(self.fence.job, now));
+                    self.inbox.put(Input::Admitted(verdict));
+                }
                 Effect::MakeKey(bits) => self.make_key(bits),
                 Effect::Close => return false,
             }
         }
         true
+    }
+
+    /// What the ledger says; yes where there is none.
+    fn ask(
+        &self,
+        question: impl FnOnce(&Ledger, i64) -> Result<Verdict, ledger::Error>,
+    ) -> Result<Verdict, Reason> {
+        let books = &self.desk.books;
+        match &books.ledger {
+            Some(ledger) => question(ledger, (books.now)()).map_err(|error| self.unkept(&error)),
+            None => Ok(Verdict::Admitted),
+        }
+    }
+
+    /// Puts on record what an answer is given for.
+    fn pledge(&self, pledge: &Pledge) -> Result<(), Reason> {
+        let party = self.desk.seat.party;
+        match &self.desk.books.ledger {
+            Some(ledger) => match ledger.pledge(pledge) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(refused(party, ReasonCode::ModelChanged)),
+                Err(error) => Err(self.unkept(&error)),
+            },
+            None => Ok(()),
+        }
+    }
+
+    fn unkept(&self, error: &ledger::Error) -> Reason {
+        let party = self.desk.seat.party;
+        warn!(job.id = %self.fence.job, %party, %error, "The ledger cannot be used");
+        refused(party, ReasonCode::LedgerUnavailable)
     }
 
     fn publish(
@@ -207,7 +256,7 @@ impl Driver {
         let reading = self.runtime.spawn(async move {
             let turn = desk.reading.acquire().await;
             let _turn = turn.expect("nobody closes the semaphore");
-            match &desk.source {
+            match &desk.books.source {
                 Some(source) => read(&desk, source, reading).await,
                 None => Err(internal(party, "this worker has no source of rows")),
             }
@@ -259,8 +308,8 @@ async fn read(desk: &Desk, source: &Source, reading: Reading) -> Result<Rows, Re
         party: Some(party),
         ..error.into()
     };
-    let training = matches!(reading, Reading::Training { .. });
-    let (table, dropped, needed) = match reading {
+    let identity = &desk.seat.identity;
+    let (table, dropped, needed, marks) = match reading {
         Reading::Training {
             cohort,
             needed,
@@ -268,34 +317,21 @@ async fn read(desk: &Desk, source: &Source, reading: Reading) -> Result<Rows, Re
         } => {
             let read = source.training_table(&cohort, &needed, &label).await;
             let (table, dropped) = read.map_err(reason)?;
-            (table, dropped, needed)
+            let marks = table.marks(&identity.mark_key(), &needed);
+            (table, dropped, needed, marks)
         }
         Reading::Scoring { query, needed } => {
             let read = source.inference_table(&query, &needed).await;
             let (table, dropped) = read.map_err(reason)?;
-            (table, dropped, needed)
+            (table, dropped, needed, Vec::new())
         }
     };
-    // One answer for none and for few: how many they are tells something of single rows.
-    let few = training && table.ids.len() < COHORT_ROWS_MIN;
-    if few || table.ids.is_empty() {
-        let at_least = if training { COHORT_ROWS_MIN } else { 1 };
-        let text = format!(
-            "the query of party {party} selects fewer than {at_least} rows without missing values"
-        );
-        return Err(Reason {
-            code: ReasonCode::NoRows,
-            text,
-            party: Some(party),
-        });
-    }
-    let digest = table
-        .digest(&desk.seat.identity.digest_key(), &needed)
-        .to_vec();
+    let digest = table.digest(&identity.digest_key(), &needed).to_vec();
     Ok(Rows {
         table,
         dropped,
         digest,
+        marks,
         took: began.elapsed(),
     })
 }

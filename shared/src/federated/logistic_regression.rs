@@ -17,7 +17,7 @@ use super::Error;
 use super::round::{self, Question};
 use crate::id::Round;
 use crate::job::{Phase, TrainSpec};
-use crate::limits::{BATCH_OWN_ROWS_MIN, WEIGHT_BITS_MAX};
+use crate::limits::WEIGHT_BITS_MAX;
 use crate::local::logistic_regression::{
     Batches, Descent, Stop, column_sums, deviations, gradient_sum, loss_sum, means, model,
     square_sums, standardize,
@@ -229,6 +229,8 @@ impl round::Guide for Guide {
 pub struct Answer {
     spec: TrainSpec,
     table: Table,
+    /// Own rows at least of a mini-batch in which there are any.
+    batch_rows_min: u32,
     batches: Option<Batches>,
     /// By what the table's values are standardised already.
     standardized: Option<Standardization>,
@@ -238,10 +240,11 @@ pub struct Answer {
 
 impl Answer {
     /// Answers from one party's rows.
-    pub fn new(spec: &TrainSpec, table: Table) -> Self {
+    pub fn new(spec: &TrainSpec, table: Table, batch_rows_min: u32) -> Self {
         Answer {
             spec: spec.clone(),
             table,
+            batch_rows_min,
             batches: None,
             standardized: None,
             gradients: 0,
@@ -290,7 +293,7 @@ impl Answer {
             let batches = Batches::new(&self.spec.shape(), &self.table.ids, count);
             if batches
                 .smallest()
-                .is_some_and(|rows| rows < BATCH_OWN_ROWS_MIN)
+                .is_some_and(|rows| rows < self.batch_rows_min)
                 && count > 1
             {
                 return Err(Error::BatchTooSmall);

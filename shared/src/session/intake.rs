@@ -1,11 +1,12 @@
 //! A party's own rows on their way into a job: read, measured by its policy, admitted by its
 //! ledger and, where the policy says so, by its officer.
 
+use std::time::Duration;
+
 use super::{Effect, Reading, Rows, Seat, because};
-use crate::admission::{Admission, Cohort, Summary, Verdict};
+use crate::admission::{Admission, Cohort, Summary, Verdict, refused};
 use crate::id::PartyId;
 use crate::job::{Fence, Reason, ReasonCode};
-use crate::limits::HOUR_MILLISECONDS;
 use crate::policy::Approval;
 
 /// Rows that are asked for, until they are taken.
@@ -25,7 +26,7 @@ pub(super) struct Asked {
     pub(super) request: [u8; 32],
     /// This party's digest of its rows in an earlier attempt.
     pub(super) earlier: Option<Vec<u8>>,
-    /// What an officer reads.
+    /// What an officer is shown, but for the number of rows.
     pub(super) summary: Summary,
     pub(super) reading: Box<Reading>,
 }
@@ -113,16 +114,23 @@ impl Intake {
         let me = seat.party;
         let earlier = self.asked.earlier.as_ref();
         if earlier.is_some_and(|digest| *digest != rows.digest) {
-            return Err(refused(ReasonCode::DataChanged, me));
+            return Err(refused(me, ReasonCode::DataChanged));
         }
         let cohort = match &*self.asked.reading {
-            Reading::Training { cohort, needed, .. } => {
+            Reading::Training { needed, .. } => {
                 seat.policy.vet_cohort(me, &rows.table)?;
                 let marks = std::mem::take(&mut rows.marks);
-                let relation = cohort.pos.relation.to_string();
-                Some(Cohort::new(relation, needed, marks))
+                let relations = self.asked.summary.relations.clone();
+                Some(Cohort::new(relations, needed, marks))
             }
-            Reading::Scoring { .. } => None,
+            Reading::Scoring { .. } => {
+                let (count, most) = (rows.table.ids.len(), seat.policy.infer.rows_max);
+                if count > most {
+                    let text = format!("{count} rows are more than the {most} of one inference");
+                    return Err(because(ReasonCode::TooManyRows, me, text));
+                }
+                None
+            }
         };
         let Asked {
             fence,
@@ -141,10 +149,13 @@ impl Intake {
             digest: rows.digest.clone(),
             earlier: earlier.clone(),
             manual: cohort.is_some() && seat.policy.approval == Approval::Manual,
-            expires_ms: i64::from(seat.policy.approval_hours) * HOUR_MILLISECONDS,
+            approval: Duration::from_secs(3600 * u64::from(seat.policy.approval_hours)),
             ndiff: seat.policy.train.ndiff,
             cohort,
-            summary: summary.clone(),
+            summary: Summary {
+                rows: rows.table.ids.len() as u64,
+                ..summary.clone()
+            },
         };
         self.stage = Stage::Measured(rows);
         Ok(Some(Effect::Admit(Box::new(admission))))
@@ -170,7 +181,7 @@ impl Intake {
                 self.stage = Stage::Awaiting;
                 Ok(Admitted::Awaiting)
             }
-            (Ok(Verdict::Refused(code)), _) => Err(refused(code, me)),
+            (Ok(Verdict::Refused(code)), _) => Err(refused(me, code)),
             (Err(reason), Stage::Measured(_)) if reason.code.retryable() => {
                 self.stage = Stage::Unread;
                 Ok(Admitted::Later(Vec::new()))
@@ -186,24 +197,4 @@ impl Intake {
             }
         }
     }
-}
-
-/// The ledger's no, as the requester is told.
-fn refused(code: ReasonCode, me: PartyId) -> Reason {
-    let text = match code {
-        ReasonCode::DataChanged => format!("the rows of party {me} changed since this job began"),
-        ReasonCode::CohortPolicy => {
-            format!("the rows that the query selects do not meet the policy of party {me}")
-        }
-        ReasonCode::RequestChanged => {
-            format!("party {me} was asked for another request under the name of this job")
-        }
-        ReasonCode::LedgerLost => {
-            format!("party {me} lost its ledger, and answers no job that it took part in before")
-        }
-        ReasonCode::ApprovalRejected => format!("the officer of party {me} said no"),
-        ReasonCode::ApprovalExpired => format!("nobody at party {me} decided in time"),
-        _ => format!("party {me} does not take part"),
-    };
-    because(code, me, text)
 }

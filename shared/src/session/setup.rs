@@ -12,14 +12,14 @@ use super::{Directory, Reading, Rows, Seat, because};
 use crate::admission::Summary;
 use crate::federated::secure_sum::Agreement;
 use crate::id::PartyId;
-use crate::job::{Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
+use crate::job::{Cohort, Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
 use crate::limits::PARTIES_MAX;
 use crate::mask::{self, MaskPublic, MaskSecret, PairSecrets, Setup, SetupParty, TagKey};
 use crate::message::{self, queue};
 use crate::paillier::PublicKey;
 use crate::policy::RowCounts;
 use crate::seal::SealPublic;
-use crate::table::{Dropped, Needed};
+use crate::table::Dropped;
 
 /// A party's public part in a session, signed, so that nobody on the way (the guest included) can
 /// put its own keys in another's place.
@@ -178,13 +178,14 @@ pub(super) fn asked(
     request: [u8; 32],
     earlier: Option<Vec<u8>>,
 ) -> Asked {
+    let (me, policy) = (seat.party, &seat.policy);
+    let Cohort { pos, neg } = &spec.cohorts[&me];
     let reading = Reading::Training {
-        cohort: Box::new(spec.cohorts[&seat.party].clone()),
-        needed: Needed {
-            unique_id: spec.unique_id.clone(),
-            attributes: spec.attributes.clone(),
-            label: Some(spec.label.column.clone()),
-        },
+        cohort: Box::new(Cohort {
+            pos: policy.spelled(pos),
+            neg: policy.spelled(neg),
+        }),
+        needed: policy.spelled_needed(pos, &spec.needed()),
         label: spec.label.clone(),
     };
     Asked {
@@ -193,7 +194,7 @@ pub(super) fn asked(
         parties: spec.parties.ascending(),
         request,
         earlier,
-        summary: Summary::of_training(seat.party, spec),
+        summary: Summary::of_training(spec, me, policy.relations(me, spec), 0),
         reading: Box::new(reading),
     }
 }

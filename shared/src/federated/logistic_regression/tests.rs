@@ -49,7 +49,7 @@ fn answer(batch_rows: Option<u64>, standardize: bool) -> Answer {
         values: Array2::from_shape_fn((rows, 2), |(row, column)| (row * (column + 1)) as f64),
         positive: (0..rows).map(|row| row % 2 == 0).collect(),
     };
-    Answer::new(&spec(batch_rows, standardize), table)
+    Answer::new(&spec(batch_rows, standardize), table, BATCH_OWN_ROWS_MIN)
 }
 
 fn gradient(batches: u32, numbers: &[f64]) -> Question {

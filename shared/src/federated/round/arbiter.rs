@@ -99,6 +99,7 @@ impl Participant for Arbiter {
             to: self.guest,
             round,
             step,
+            answers: None,
         }])
     }
 
