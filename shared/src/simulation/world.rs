@@ -1,5 +1,8 @@
 //! Processes, a bus without memory, and the platform's row, moved by a seeded scheduler.
 
+mod platform;
+mod schedule;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,11 +11,11 @@ use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
 use super::federation::Federation;
-use crate::id::{Attempt, OrderId, PartyId, Round, SessionId};
-use crate::job::{Fence, JobStatus, Kind, Phase, Reason, Report};
-use crate::message::{Beat, EventBody, Grant, Outcome};
+use crate::id::{Attempt, OrderId, PartyId, SessionId};
+use crate::job::{Fence, JobStatus, Kind, Report};
+use crate::message::{Beat, EventBody, Grant};
 use crate::session::{Effect, Input, Seat, Session, fence_of};
-use crate::store::moves::{Row, Started};
+use crate::store::moves::Row;
 
 /// How unkind the bus and the machines are, in probabilities per step.
 #[derive(Clone, Copy, Default)]
@@ -31,8 +34,6 @@ pub(super) struct Faults {
     pub(super) steps: u32,
 }
 
-/// Steps within which a job must end.
-const STEPS_MAX: u32 = 20_000;
 const LEASE_MILLISECONDS: i64 = 8_000;
 
 /// A message under way.
@@ -172,95 +173,6 @@ impl World {
             .iter()
             .position(|p| p.seat.party == party)
             .unwrap()
-    }
-
-    /// Runs until the job has ended and every session is closed.
-    pub(super) fn run(&mut self) -> Result<(), String> {
-        self.run_until(|world| {
-            world.row.status.is_terminal()
-                && world
-                    .processes
-                    .iter()
-                    .all(|process| process.sessions.is_empty())
-        })
-    }
-
-    /// Runs until something is so.
-    pub(super) fn run_until(&mut self, done: impl Fn(&World) -> bool) -> Result<(), String> {
-        while !done(self) {
-            if self.steps >= STEPS_MAX {
-                return Err(format!(
-                    "not done after {STEPS_MAX} steps: {:?}",
-                    self.row.status
-                ));
-            }
-            self.step();
-        }
-        Ok(())
-    }
-
-    /// Does one thing, chosen at random.
-    pub(super) fn step(&mut self) {
-        self.steps += 1;
-        let faults = if self.steps < self.faults.steps {
-            self.faults
-        } else {
-            Faults::default()
-        };
-        if self.deaths < faults.deaths_max {
-            if self.rng.random_bool(faults.crash) {
-                self.deaths += 1;
-                let index = self.rng.random_range(0..self.processes.len());
-                return self.crash(index);
-            }
-            if self.rng.random_bool(faults.forget) {
-                self.deaths += 1;
-                let index = self.rng.random_range(0..self.processes.len());
-                self.processes[index].sessions.pop_first();
-                return;
-            }
-        }
-        let work = self.rng.random_bool(0.3) && self.idle();
-        if work {
-            return;
-        }
-        if self.wires.is_empty() || self.rng.random_bool(0.06) {
-            if !self.idle() || self.rng.random_bool(0.1) {
-                self.tick();
-            }
-            return;
-        }
-        // Mostly in order, sometimes any: delay and reordering.
-        let ordered = self.rng.random_bool(0.6);
-        let index = if ordered {
-            0
-        } else {
-            self.rng.random_range(0..self.wires.len())
-        };
-        let wire = self.wires.remove(index);
-        if self.rng.random_bool(faults.loss) {
-            return;
-        }
-        if self.rng.random_bool(faults.repeat) {
-            self.wires.push(wire.clone());
-        }
-        self.deliver(wire);
-    }
-
-    /// Lets some session do a piece of work that was put off.
-    fn idle(&mut self) -> bool {
-        for index in 0..self.processes.len() {
-            let fences: Vec<_> = self.processes[index].sessions.keys().copied().collect();
-            for key in fences {
-                let (rng, now) = (&mut self.rng, self.now);
-                let session = self.processes[index].sessions.get_mut(&key).unwrap();
-                if let Some(effects) = session.idle(rng, now) {
-                    self.act(index, key, effects);
-                    return true;
-                }
-            }
-        }
-        false
     }
 
     fn milliseconds(&self) -> i64 {
@@ -464,126 +376,10 @@ impl World {
         }
     }
 
-    /// Whether these are the words of the session that has the job.
-    fn is_current(&self, fence: &Fence) -> bool {
-        let held = self
-            .row
-            .held
-            .is_some_and(|held| held.session == fence.session);
-        held && self.row.attempt == fence.attempt
-    }
-
-    /// The status aggregator, and the law that words of any other session change nothing.
-    fn fold(&mut self, fence: Fence, party: PartyId, reply_to: String, event: EventBody) {
-        let claim = matches!(event, EventBody::Claimed);
-        let before = (!claim && !self.is_current(&fence)).then(|| self.row.clone());
-        self.apply(fence, party, reply_to, event);
-        self.strangers_heard |= before.is_some_and(|before| before != self.row);
-    }
-
-    fn apply(&mut self, fence: Fence, party: PartyId, reply_to: String, event: EventBody) {
-        let now = self.milliseconds();
-        match event {
-            EventBody::Claimed => {
-                if !self.row.claim(&fence, party, LEASE_MILLISECONDS, now) {
-                    return self.wires.push(Wire::Ended {
-                        queue: reply_to,
-                        fence,
-                    });
-                }
-                self.holders.insert(fence.session);
-                let grant = Grant {
-                    fence,
-                    spec: self.federation.spec_bytes(),
-                    checkpoint: self.checkpoint.clone(),
-                    digests: self.row.digests.clone(),
-                    model: None,
-                };
-                self.wires.push(Wire::Granted {
-                    queue: reply_to,
-                    grant,
-                });
-            }
-            EventBody::Started {
-                rows,
-                dropped,
-                digests,
-                privacy,
-            } => {
-                let started = Started {
-                    rows,
-                    dropped,
-                    digests,
-                    privacy,
-                };
-                self.row.started(&fence, started, now);
-            }
-            EventBody::Checkpoint { progress, blob } => {
-                let before = self.row.checkpoint_round;
-                self.row.checkpoint(&fence, progress);
-                assert!(
-                    self.row.checkpoint_round >= before,
-                    "a checkpoint moved back"
-                );
-                if self.row.checkpoint_round != before {
-                    self.checkpoint = Some(blob);
-                }
-            }
-            EventBody::Finished {
-                progress,
-                outcome: Outcome::Model(parts),
-            } => {
-                let before = self.row.status;
-                self.row.finish(&fence, progress, now);
-                if self.row.status != before {
-                    self.finishes += 1;
-                    self.parts = parts;
-                }
-                self.wires.push(Wire::Ended {
-                    queue: reply_to,
-                    fence,
-                });
-            }
-            EventBody::Finished { .. } => unreachable!("this job trains"),
-            EventBody::Failed { reason } => {
-                self.row.fail(&fence, reason, now);
-                self.wires.push(Wire::Ended {
-                    queue: reply_to,
-                    fence,
-                });
-            }
-        }
-    }
-
-    /// Ends the job as its owner would.
-    pub(super) fn cancel(&mut self) {
-        self.row.cancel(self.milliseconds());
-    }
-
-    /// Flips a bit of the stored checkpoint.
-    pub(super) fn spoil_checkpoint(&mut self) {
-        self.checkpoint.as_mut().unwrap()[50] ^= 1;
-    }
-
-    /// Whether gradients are being summed, as far as the platform knows.
-    pub(super) fn is_training(&self) -> bool {
-        self.row.report.phase == Phase::Training
-    }
-
     /// A letter under way to a party's session.
     pub(super) fn step_for(&self, party: PartyId) -> Option<usize> {
         let address = &self.processes[self.process_of(party)].seat.address;
         let to = |wire: &Wire| matches!(wire, Wire::Letter { queue, .. } if queue == address);
         self.wires.iter().position(to)
-    }
-
-    /// The last reason, for a test's message.
-    pub(super) fn reason(&self) -> Option<Reason> {
-        self.row.report.reason.clone()
-    }
-
-    /// The round that training has reached, as far as the platform knows.
-    pub(super) fn round(&self) -> Round {
-        self.row.report.round
     }
 }
