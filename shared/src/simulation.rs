@@ -5,6 +5,7 @@
 //! training on the pooled rows. Crashes are bounded below the number that may fail a job; loss and
 //! repetition are not. Not covered here: SQL, sockets, threads (the tests of `tests/` do those).
 
+mod books;
 mod faults;
 mod federation;
 mod named;

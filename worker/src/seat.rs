@@ -316,7 +316,14 @@ async fn read(desk: &Desk, source: &Source, reading: Reading) -> Result<Rows, Re
             label,
         } => {
             let read = source.training_table(&cohort, &needed, &label).await;
-            let (table, dropped) = read.map_err(reason)?;
+            let (table, dropped) = read.map_err(|error| match reason(error) {
+                // One answer for none and for few.
+                Reason {
+                    code: ReasonCode::NoRows,
+                    ..
+                } => refused(party, ReasonCode::CohortPolicy),
+                reason => reason,
+            })?;
             let marks = table.marks(&identity.mark_key(), &needed);
             (table, dropped, needed, marks)
         }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
 use crate::id::{Attempt, JobId, PartyId, SessionId};
 use crate::job::{Cohort, Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
+use crate::limits::{BATCH_OWN_ROWS_MIN, COHORT_ROWS_MIN};
 use crate::local::logistic_regression;
 use crate::message::queue;
 use crate::model::Model;
@@ -20,7 +21,8 @@ use crate::paillier::{PrivateKey, PublicKey};
 use crate::party::Parties;
 use crate::query::{Query, Relation};
 use crate::seal::Identity;
-use crate::session::{Directory, Permits, Rows, Seat, open_model};
+use crate::policy::{self, Mode, Partners, Policy, Purpose};
+use crate::session::{Directory, Rows, Seat, open_model};
 use crate::table::{Dropped, Label, Table};
 
 /// Bits of a simulated modulus: 4 slots a ciphertext.
@@ -211,9 +213,40 @@ impl Federation {
             party,
             identity: Arc::clone(&self.identities[&party]),
             directory: Arc::clone(&self.directory),
-            permits: Permits::default(),
+            policy: Arc::new(self.policy()),
             address,
             read_key: PublicKey::from_bytes_small,
+        }
+    }
+
+    /// Everybody may ask everything.
+    fn policy(&self) -> Policy {
+        let all = || vec![policy::ALL.to_owned()];
+        let partners = self.spec.parties.ascending();
+        Policy {
+            partners: Partners {
+                guests: partners.clone(),
+                with: partners,
+                                modes: vec![Mode::Paillier, Mode::SecAgg, Mode::None],
+                key_bits_min: KEY_BITS,
+                two_party: false,
+            },
+            relation: vec![policy::Relation {
+                name: "rows".into(),
+                unique_id: "id".into(),
+                columns: all(),
+                labels: all(),
+                filters: all(),
+                purposes: vec![Purpose::Train],
+            }],
+            train: policy::Train {
+                nfilter_subset: COHORT_ROWS_MIN,
+                nfilter_tab: 1,
+                nfilter_glm: 1e9,
+                batch_rows_min: BATCH_OWN_ROWS_MIN,
+                ..policy::Train::default()
+            },
+            ..Policy::default()
         }
     }
 
@@ -235,6 +268,7 @@ impl Federation {
             table,
             dropped,
             digest,
+            marks: Vec::new(),
             took: Duration::ZERO,
         }
     }

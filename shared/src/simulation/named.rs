@@ -247,3 +247,54 @@ fn the_arbiter_is_no_data_party() {
     assert_eq!(world.row.status, JobStatus::Failed);
     assert_eq!(world.reason().unwrap().code, ReasonCode::RequestRefused);
 }
+
+#[test]
+fn a_party_whose_officer_thinks_is_waited_for() {
+    for party in [HOST, GUEST] {
+        let mut world = world(Protection::Paillier { key_bits: KEY_BITS });
+        world.books.undecided.insert(party);
+        let awaits = |world: &World| {
+            let waiting = world.row.report.waiting.as_ref();
+            world.row.status == JobStatus::AwaitingApproval
+                && waiting.is_some_and(|waiting| waiting.parties == [party])
+        };
+        world.run_until(awaits).unwrap();
+        let later = world.now + std::time::Duration::from_secs(3600);
+        world.run_until(|world| world.now > later).unwrap();
+        assert!(awaits(&world), "an hour later it still does");
+        assert_eq!(world.books.answers(HOST) + world.books.answers(GUEST), 0);
+        world.books.undecided.clear();
+        let world = finish_with_the_pooled_bits(world);
+        assert_eq!(world.row.attempt.0, 1, "waiting costs no attempt");
+    }
+}
+
+#[test]
+fn a_no_of_an_officer_ends_the_job() {
+    let mut world = world(Protection::SecAgg);
+    world.books.undecided.insert(HOST);
+    let awaits = |world: &World| world.row.status == JobStatus::AwaitingApproval;
+    world.run_until(awaits).unwrap();
+    world.books.rejecting.insert(HOST);
+    world.run().unwrap();
+    assert_eq!(world.row.status, JobStatus::Failed);
+    let reason = world.reason().unwrap();
+    assert_eq!(reason.code, ReasonCode::ApprovalRejected);
+    assert_eq!(reason.party, Some(HOST));
+}
+
+#[test]
+fn what_a_party_answered_for_binds_its_next_attempts() {
+    let mut world = world(Protection::SecAgg);
+    world.run_until(|world| world.round().0 >= 2).unwrap();
+    let answered = world.books.answers(HOST);
+    // The guest's start is another one: it would ask at other weights in the rounds that were
+    // answered already.
+    world.forget_checkpoint();
+    world.books.swap_answers(HOST);
+    world.crash(world.process_of(GUEST));
+    world.run().unwrap();
+    assert_eq!(world.row.status, JobStatus::Failed);
+    assert_eq!(world.reason().unwrap().code, ReasonCode::ModelChanged);
+    assert_eq!(world.books.answers(HOST), answered, "nothing new was answered");
+}

@@ -13,6 +13,7 @@ use crate::federated::{self, Output, Participant, logistic_regression::Guide};
 use crate::hyperparameters::{Optimizer, Penalty, Start};
 use crate::id::{PartyId, Round};
 use crate::job::Protection;
+use crate::limits::BATCH_OWN_ROWS_MIN;
 use crate::mask::{MaskPublic, MaskSecret, PairSecrets, TagKey};
 use crate::model::Model;
 use crate::paillier::Encryptor;
@@ -99,7 +100,9 @@ impl Parties {
     fn take(&mut self, federation: &Federation, from: PartyId, outputs: Vec<Output>) {
         for output in outputs {
             match output {
-                Output::Send { to, round, step } => {
+                Output::Send {
+                    to, round, step, ..
+                } => {
                     self.wires.push_back((from, to, round, step));
                 }
                 Output::RoundFinished { checkpoint, .. } => {

@@ -10,9 +10,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
+use super::books::Books;
 use super::federation::Federation;
+use crate::admission::refused;
 use crate::id::{Attempt, OrderId, PartyId, SessionId};
-use crate::job::{Fence, JobStatus, Kind, Report};
+use crate::job::{Fence, JobStatus, Kind, ReasonCode, Report};
 use crate::message::{Beat, EventBody, Grant};
 use crate::session::{Effect, Input, Seat, Session, fence_of};
 use crate::store::moves::Row;
@@ -81,6 +83,7 @@ pub(super) struct World {
     pub(super) rng: StdRng,
     pub(super) now: Duration,
     pub(super) federation: Federation,
+    pub(super) books: Books,
     pub(super) row: Row,
     checkpoint: Option<Vec<u8>>,
     pub(super) parts: BTreeMap<PartyId, Vec<u8>>,
@@ -133,6 +136,7 @@ impl World {
             incarnations: 0,
             strangers_heard: false,
             away: BTreeSet::new(),
+            books: Books::default(),
             federation,
         };
         for party in world.federation.everybody() {
@@ -196,6 +200,7 @@ impl World {
                         reply_to: process.seat.address.clone(),
                         progress: standing.progress,
                         waiting: standing.waiting,
+                        awaiting: standing.awaiting,
                     };
                     self.wires.push(Wire::Beat { beat });
                 }
@@ -337,7 +342,18 @@ impl World {
         );
         for effect in effects {
             match effect {
-                Effect::Send { queue, envelope } => {
+                Effect::Send {
+                    queue,
+                    envelope,
+                    pledge,
+                } => {
+                    if let Some(pledge) = pledge
+                        && !self.books.pledge(party, &pledge)
+                    {
+                        let reason = refused(party, ReasonCode::ModelChanged);
+                        self.tell(index, key, Input::Unpledged(reason));
+                        continue;
+                    }
                     let sender = sender.clone();
                     self.wires.push(Wire::Letter {
                         queue,
@@ -364,6 +380,14 @@ impl World {
                 Effect::Load(_) => {
                     let rows = self.federation.read(party);
                     self.tell(index, key, Input::Loaded(rows));
+                }
+                Effect::Admit(admission) => {
+                    let verdict = self.books.admit(party, &admission);
+                    self.tell(index, key, Input::Admitted(Ok(verdict)));
+                }
+                Effect::Review => {
+                    let verdict = self.books.review(party);
+                    self.tell(index, key, Input::Admitted(Ok(verdict)));
                 }
                 Effect::MakeKey(_) => {
                     let key_made = Box::new(self.federation.key());

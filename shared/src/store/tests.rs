@@ -255,6 +255,7 @@ async fn a_request_with_a_key_is_one_job(store: &Store) {
             trained_by: first.job,
             party: HOST,
             query: query(),
+            result_key: None,
         }),
         ..keyed("b", 2)
     };
@@ -313,6 +314,7 @@ async fn infer(store: &Store, trained: &Submitted) -> Submitted {
         trained_by: trained.job,
         party: HOST,
         query: query(),
+        result_key: None,
     });
     store.submit(new(spec)).await.unwrap()
 }
@@ -473,6 +475,7 @@ async fn a_beat_of_the_holder_counts(store: &Store) {
         reply_to: String::new(),
         progress: at(round),
         waiting: waiting.to_vec(),
+        awaiting: false,
     };
     // Without the beat the lease would be over at once.
     store.claim(holder, GUEST, Duration::ZERO).await.unwrap();

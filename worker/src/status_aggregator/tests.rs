@@ -225,6 +225,7 @@ impl Session<'_> {
             reply_to: self.queue.clone(),
             progress: at(1),
             waiting: Vec::new(),
+            awaiting: false,
         };
         let beat = message::encode(&beat);
         self.world.bus.publish(queue::BEATS, beat).await.unwrap();

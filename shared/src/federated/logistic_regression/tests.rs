@@ -6,6 +6,7 @@ use crate::federated::Error;
 use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
 use crate::id::PartyId;
 use crate::job::{Protection, TrainSpec};
+use crate::limits::BATCH_OWN_ROWS_MIN;
 use crate::party::Parties;
 use crate::table::{Label, Table};
 

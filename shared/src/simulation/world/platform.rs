@@ -109,6 +109,11 @@ impl World {
         self.row.cancel(self.milliseconds());
     }
 
+    /// Loses the stored checkpoint.
+    pub(in crate::simulation) fn forget_checkpoint(&mut self) {
+        self.checkpoint = None;
+    }
+
     /// Flips a bit of the stored checkpoint.
     pub(in crate::simulation) fn spoil_checkpoint(&mut self) {
         self.checkpoint.as_mut().unwrap()[50] ^= 1;

@@ -63,6 +63,7 @@ fn beat(fence: Fence, waiting: &[u64]) -> Beat {
         reply_to: String::new(),
         progress: at(0),
         waiting: waiting.iter().map(|&party| PartyId(party)).collect(),
+        awaiting: false,
     }
 }
 
