@@ -48,6 +48,8 @@ pub mod session;
 
 pub mod source;
 
+pub mod ledger;
+
 pub mod bus;
 
 pub mod store;
