@@ -41,6 +41,8 @@ pub struct Admission {
     pub ndiff: usize,
     /// What a person is shown.
     pub summary: Summary,
+    /// For an inference: the job that trained the model, and who signed the model.
+    pub model: Option<(JobId, PartyId)>,
 }
 
 /// A training's rows, as far as the difference rule looks at them.
@@ -193,6 +195,7 @@ pub fn refused(me: PartyId, code: ReasonCode) -> Reason {
         ReasonCode::LedgerLost => {
             "counted rows for the job before, and its ledger knows nothing of it"
         }
+        ReasonCode::ModelMissing => "was given a model that another party signed than trained it",
         ReasonCode::LedgerUnavailable => "cannot use its ledger now",
         ReasonCode::ModelChanged => "answered this round for another model already",
         ReasonCode::ApprovalRejected => "did not approve the job",

@@ -194,7 +194,10 @@ impl Ledger {
                 Pinned::Unknown if admission.earlier.is_some() => {
                     Some(Verdict::Refused(ReasonCode::LedgerLost))
                 }
-                Pinned::Unknown => pin(ledger, admission, now_ms)?,
+                Pinned::Unknown => match foreign_model(ledger, admission)? {
+                    Some(code) => Some(Verdict::Refused(code)),
+                    None => pin(ledger, admission, now_ms)?,
+                },
             };
             let verdict = match verdict {
                 Some(verdict) => verdict,
@@ -266,16 +269,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn leader(&self, job: JobId) -> Result<Option<PartyId>, Error> {
-        self.look(|ledger| {
-            let guest: Option<i64> = ledger
-                .prepare_cached(
-                    "SELECT guest FROM job WHERE job = ?1 AND kind = 'train'
-                         AND standing IN ('auto', 'approved')",
-                )?
-                .query_row([blob(&job)], |row| row.get(0))
-                .optional()?;
-            Ok(guest.map(|guest| PartyId(guest as u64)))
-        })
+        self.look(|ledger| leader(ledger, &job))
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -300,6 +294,33 @@ impl Ledger {
         self.shared.written.store(true, Ordering::Relaxed);
         Ok(changed)
     }
+}
+
+fn leader(ledger: &Connection, job: &JobId) -> Result<Option<PartyId>, Error> {
+    let guest: Option<i64> = ledger
+        .prepare_cached(
+            "SELECT guest FROM job WHERE job = ?1 AND kind = 'train'
+                 AND standing IN ('auto', 'approved')",
+        )?
+        .query_row([blob(job)], |row| row.get(0))
+        .optional()?;
+    Ok(guest.map(|guest| PartyId(guest as u64)))
+}
+
+/// Why the model of an inference is not one that this party helped to train: nobody may put
+/// another in its place.
+fn foreign_model(
+    ledger: &Transaction<'_>,
+    admission: &Admission,
+) -> Result<Option<ReasonCode>, Error> {
+    let Some((trained_by, writer)) = &admission.model else {
+        return Ok(None);
+    };
+    Ok(match leader(ledger, trained_by)? {
+        Some(guest) if guest == *writer => None,
+        Some(_) => Some(ReasonCode::ModelMissing),
+        None => Some(ReasonCode::LedgerLost),
+    })
 }
 
 /// How a known job compares with an admission.
@@ -350,6 +371,7 @@ fn pin(
         true => Standing::Pending,
         false => Standing::Auto,
     };
+    let wait = i64::try_from(admission.approval.as_millis()).unwrap_or(i64::MAX);
     let summary = &admission.summary;
     let text = serde_json::to_string(summary).map_err(|_| Error::Damaged { what: "a summary" })?;
     ledger
@@ -367,7 +389,7 @@ fn pin(
             cohort,
             standing.as_str(),
             now_ms,
-            admission.expires_ms,
+            now_ms.saturating_add(wait),
             text
         ])?;
     Ok(None)

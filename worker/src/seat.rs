@@ -10,8 +10,8 @@ use shared::admission::{Pledge, Verdict, refused};
 use shared::bus;
 use shared::id::PartyId;
 use shared::job::{Fence, Reason, ReasonCode};
-use shared::ledger::{self, Ledger};
-use shared::message::{self, Event, EventBody, ToSession, queue};
+use shared::ledger::{self, Entry, Ledger, What};
+use shared::message::{self, Event, EventBody, Outcome, ToSession, queue};
 use shared::paillier::PrivateKey;
 use shared::session::{Effect, Input, Reading, Rows, Session};
 use shared::source::{self, Source};
@@ -192,10 +192,26 @@ impl Driver {
         match &self.desk.books.ledger {
             Some(ledger) => match ledger.pledge(pledge) {
                 Ok(true) => Ok(()),
-                Ok(false) => Err(refused(party, ReasonCode::ModelChanged)),
+                Ok(false) => {
+                    let text = format!("round {}, not answered", pledge.round.0);
+                    self.record(What::TwoModels, text);
+                    Err(refused(party, ReasonCode::ModelChanged))
+                }
                 Err(error) => Err(self.unkept(&error)),
             },
             None => Ok(()),
+        }
+    }
+
+    /// Adds to the party's log; what it tells of has happened, so a failure is only told.
+    fn record(&self, what: What, text: String) {
+        let books = &self.desk.books;
+        let job = Some(self.fence.job);
+        let entry = Entry { what, job, text };
+        if let Some(Err(error)) = (books.ledger.as_ref())
+            .map(|ledger| ledger.record((books.now)(), &entry))
+        {
+            self.unkept(&error);
         }
     }
 
@@ -235,7 +251,10 @@ impl Driver {
     fn report(&self, body: EventBody) {
         let party = self.desk.seat.party;
         match &body {
-            EventBody::Finished { .. } => info!(job.id = %self.fence.job, %party, "Finished"),
+            EventBody::Finished { outcome, .. } => {
+                info!(job.id = %self.fence.job, %party, "Finished");
+                self.record(What::Released, released(outcome));
+            }
             EventBody::Failed { reason } => {
                 warn!(job.id = %self.fence.job, %party, code = ?reason.code, "An attempt failed");
             }
@@ -288,6 +307,15 @@ impl Driver {
             };
             inbox.put(Input::Key(key));
         });
+    }
+}
+
+/// What left the party, and for whom.
+fn released(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Model(parts) => format!("a model, sealed to each of {} parties", parts.len()),
+        Outcome::Scores { scores, .. } => format!("{} scores in the clear", scores.len()),
+        Outcome::SealedScores { rows, .. } => format!("{rows} scores, sealed"),
     }
 }
 

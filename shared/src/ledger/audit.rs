@@ -24,14 +24,12 @@ pub enum What {
     Expired,
     /// A round was asked for a second model, and not answered.
     TwoModels,
-    /// A job's rounds ended at this party.
-    Left,
     /// A result left the party.
     Released,
 }
 
 impl What {
-    const ALL: [What; 9] = [
+    const ALL: [What; 8] = [
         What::Admitted,
         What::Awaiting,
         What::Refused,
@@ -39,7 +37,6 @@ impl What {
         What::Rejected,
         What::Expired,
         What::TwoModels,
-        What::Left,
         What::Released,
     ];
 
@@ -53,7 +50,6 @@ impl What {
             What::Rejected => "rejected",
             What::Expired => "expired",
             What::TwoModels => "two-models",
-            What::Left => "left",
             What::Released => "released",
         }
     }

@@ -89,7 +89,8 @@ fn admission(number: u128) -> Admission {
         earlier: None,
         cohort: Some(cohort(marks(0..100))),
         manual: false,
-        expires_ms: NOW + 24 * HOUR,
+        approval: Duration::from_secs(24 * 3600),
+        model: None,
         ndiff: 10,
         summary: Summary {
             kind: "train".into(),

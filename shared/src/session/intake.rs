@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Effect, Reading, Rows, Seat, because};
 use crate::admission::{Admission, Cohort, Summary, Verdict, refused};
-use crate::id::PartyId;
+use crate::id::{JobId, PartyId};
 use crate::job::{Fence, Reason, ReasonCode};
 use crate::policy::Approval;
 
@@ -26,6 +26,8 @@ pub(super) struct Asked {
     pub(super) request: [u8; 32],
     /// This party's digest of its rows in an earlier attempt.
     pub(super) earlier: Option<Vec<u8>>,
+    /// For an inference: the job that trained the model, and who signed the model.
+    pub(super) model: Option<(JobId, PartyId)>,
     /// What an officer is shown, but for the number of rows.
     pub(super) summary: Summary,
     pub(super) reading: Box<Reading>,
@@ -138,6 +140,7 @@ impl Intake {
             parties,
             request,
             earlier,
+            model,
             summary,
             ..
         } = &self.asked;
@@ -152,6 +155,7 @@ impl Intake {
             approval: Duration::from_secs(3600 * u64::from(seat.policy.approval_hours)),
             ndiff: seat.policy.train.ndiff,
             cohort,
+            model: *model,
             summary: Summary {
                 rows: rows.table.ids.len() as u64,
                 ..summary.clone()

@@ -45,11 +45,13 @@ impl Scoring {
     ) -> Result<(Scoring, Vec<Effect>), Reason> {
         let me = seat.party;
         let sealed = grant.model.as_deref().unwrap_or_default();
+        let missing = || {
+            let text = format!("party {me} has no model {} that it can open", spec.model.0);
+            because(ReasonCode::ModelMissing, me, text)
+        };
+        let writer = seal::peek(sealed).map_err(|_| missing())?.from;
         let model = open_model(&seat.identity, &seat.directory, me, spec.trained_by, sealed)
-            .map_err(|_| {
-                let text = format!("party {me} has no model {} that it can open", spec.model.0);
-                because(ReasonCode::ModelMissing, me, text)
-            })?;
+            .map_err(|_| missing())?;
         if spec.party != me {
             let text = "the request is for another party";
             return Err(because(ReasonCode::RequestRefused, me, text));
@@ -72,6 +74,7 @@ impl Scoring {
             parties: vec![me],
             request: setup::hash(&grant.spec),
             earlier: None,
+            model: Some((spec.trained_by, writer)),
             summary,
             reading,
         });

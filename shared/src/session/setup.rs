@@ -194,6 +194,7 @@ pub(super) fn asked(
         parties: spec.parties.ascending(),
         request,
         earlier,
+        model: None,
         summary: Summary::of_training(spec, me, policy.relations(me, spec), 0),
         reading: Box::new(reading),
     }
