@@ -124,9 +124,9 @@ pub(crate) async fn training_of(state: &State, model: ModelId) -> Result<(Job, T
     }
 }
 
-/// What a finished inference released.
-pub(crate) async fn scores(state: &State, job: &Job) -> Result<Vec<Score>, Error> {
-    Ok(state.store.scores(job.id).await?.unwrap_or_default())
+/// What a finished inference released in the clear; `None` where it is sealed.
+pub(crate) async fn scores(state: &State, job: &Job) -> Result<Option<Vec<Score>>, Error> {
+    Ok(state.store.scores(job.id).await?)
 }
 
 /// The newest messages about a job that were given up.

@@ -9,6 +9,7 @@ pub(crate) mod model_infer;
 mod model_info;
 mod model_list;
 mod model_report;
+mod model_result;
 pub(crate) mod model_train;
 mod train_status;
 
@@ -30,6 +31,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/model/list", get(model_list::handle))
         .route("/model/cancel", post(model_cancel::handle))
         .route("/model/report", get(model_report::handle))
+        .route("/model/result", get(model_result::handle))
         .route("/health", get(health::handle))
         .route("/ready", get(readiness::ready))
         .route("/board", get(board::page))

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use shared::id::{OrderId, PartyId};
-use shared::job::{JobStatus, Report};
+use shared::job::{JobStatus, Phase, Report};
 use shared::store::Job;
 
 /// `model_type` as `/model/info` shows it.
@@ -40,7 +40,7 @@ pub(crate) fn progress(status: JobStatus, report: &Report) -> u32 {
     if status == JobStatus::Finished {
         return 100;
     }
-    if report.rows.is_empty() {
+    if !counted(report) {
         return 0;
     }
     if trained(report) {
@@ -51,13 +51,18 @@ pub(crate) fn progress(status: JobStatus, report: &Report) -> u32 {
     DATA_READY_PERCENT + u32::try_from(done.min(span)).expect("at most a span of percent")
 }
 
+/// Whether every party has its rows; its policy may hide how many.
+fn counted(report: &Report) -> bool {
+    !report.rows.is_empty() || matches!(report.phase, Phase::Counting | Phase::Training)
+}
+
 /// `current_tasks`: JSON text that names the component which finished last, as FATE writes it.
 pub(crate) fn current_tasks(status: JobStatus, report: &Report, job_name: &str) -> String {
     let component = if status == JobStatus::Finished {
         "evaluation_0"
     } else if trained(report) {
         "homo_lr_0"
-    } else if !report.rows.is_empty() {
+    } else if counted(report) {
         "dataio_0"
     } else {
         return "[]".to_owned();

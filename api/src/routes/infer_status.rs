@@ -1,8 +1,10 @@
-//! `GET /model/infer_status?order_id=`: where an inference stands, and its scores.
+//! `GET /model/infer_status?order_id=`: where an inference stands, and its scores; null
+//! where the data owner's policy seals them (`/model/result` has those).
 
 use axum::extract;
 use serde_json::{Value, json};
 use shared::job::JobStatus;
+use shared::message::Score;
 
 use crate::answer::{Answer, Data};
 use crate::request::{Parameters, order_id};
@@ -14,15 +16,16 @@ pub(super) async fn handle(
 ) -> Answer {
     let (job, _) = jobs::inference(&state, order_id(&parameters)?).await?;
     let scores = match job.status {
+        // None where they are sealed.
         JobStatus::Finished => jobs::scores(&state, &job).await?,
-        JobStatus::Pending | JobStatus::Running | JobStatus::Failed | JobStatus::Cancelled => {
-            Vec::new()
-        }
+        JobStatus::Pending
+        | JobStatus::AwaitingApproval
+        | JobStatus::Running
+        | JobStatus::Failed
+        | JobStatus::Cancelled => Some(Vec::new()),
     };
-    let result: Vec<Value> = scores
-        .into_iter()
-        .map(|score| json!({ "label": score.label, "unique_id": score.unique_id }))
-        .collect();
+    let shown = |score: Score| json!({ "label": score.label, "unique_id": score.unique_id });
+    let result = scores.map(|scores| scores.into_iter().map(shown).collect::<Vec<Value>>());
     Ok(Data(
         json!({ "infer_status": wording::status(job.status), "result": result }),
     ))

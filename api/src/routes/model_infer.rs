@@ -47,6 +47,7 @@ pub(crate) async fn take(state: &State, body: &Value, name: Option<Idempotency>)
         trained_by: training.id,
         party: request.party,
         query: request.query,
+        result_key: request.result_key,
     };
     let submitted = jobs::submit(state, Spec::Infer(spec), "{}".to_owned(), name).await?;
     let OrderId(order) = submitted.order;

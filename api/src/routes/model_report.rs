@@ -66,10 +66,7 @@ fn of(job: &Job, now: i64) -> Value {
 /// Every data party, ascending, with what it brings.
 fn parties(job: &Job) -> Vec<Value> {
     let (report, privacy) = (&job.report, job.report.privacy.as_ref());
-    let participants = match &job.spec {
-        Spec::Train(spec) => spec.parties.ascending(),
-        Spec::Infer(spec) => vec![spec.party],
-    };
+    let participants = job.spec.data_parties();
     let role = |party| match &job.spec {
         Spec::Train(spec) if spec.parties.role(party) != Some(Role::Guest) => "host",
         Spec::Train(_) | Spec::Infer(_) => "guest",
@@ -118,6 +115,10 @@ fn waiting(job: &Job, now: i64) -> Option<Value> {
         .as_ref()
         .filter(|_| !job.status.is_terminal())?;
     Some(json!({
+        "for": match job.status {
+            JobStatus::AwaitingApproval => "approval",
+            _ => "answer",
+        },
         "milliseconds": (now - waiting.since).max(0),
         "parties": waiting.parties,
         "since": waiting.since,

@@ -560,7 +560,7 @@ fn the_newest_records_of_a_job_come_oldest_first() {
     let office = Office::open();
     for number in 1..=4 {
         let entry = Entry {
-            what: What::Left,
+            what: What::Released,
             job: Some(job(number % 2)),
             text: number.to_string(),
         };

@@ -135,6 +135,7 @@ impl World {
             trained_by: JobId(Uuid::from_u128(1)),
             party,
             query: query(),
+            result_key: None,
         });
         self.submit_spec(spec, party, deadline).await
     }
