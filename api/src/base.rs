@@ -39,9 +39,9 @@ impl Base {
         }
     }
 
-    /// The name by which the client of a plain HTTP request reached this server. `None` when the
-    /// header Host is missing, repeated, or no host.
-    pub(crate) fn of_host(headers: &HeaderMap) -> Option<Base> {
+    /// The name by which the client of a request reached this server. `None` when the header Host is
+    /// missing, repeated, or no host.
+    pub(crate) fn of_host(headers: &HeaderMap, encrypted: bool) -> Option<Base> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return None;
@@ -51,7 +51,8 @@ impl Base {
             .ok()
             .filter(|host| host.len() <= HOST_BYTES_MAX)?;
         let host: Authority = host.parse().ok().filter(|_| !host.contains('@'))?;
-        Some(Base(format!("http://{host}")))
+        let scheme = if encrypted { "https" } else { "http" };
+        Some(Base(format!("{scheme}://{host}")))
     }
 
     /// As it stands in an address.

@@ -204,3 +204,8 @@ pub const SOURCE_READS_MAX: usize = 8;
 pub const SOURCE_LOCK_MILLISECONDS_MAX: u64 = 5_000;
 /// Seconds to tell a hospital's database that nobody waits for its answer any more.
 pub const SOURCE_CANCEL_SECONDS_MAX: u64 = 5;
+
+/// Seconds for the TLS handshake of an HTTP connection.
+pub const HTTP_TLS_SECONDS_MAX: u64 = 10;
+/// Jobs whose guests a status aggregator keeps in mind.
+pub const GUESTS_REMEMBERED_MAX: usize = 10_000;

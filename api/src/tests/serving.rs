@@ -23,6 +23,7 @@ const LONG: Duration = Duration::from_secs(20);
 const LENIENT: Limits = Limits {
     connections: 100,
     first_byte: LONG,
+    handshake: LONG,
     header: LONG,
     chunk: LONG,
     request: LONG,
@@ -45,7 +46,7 @@ async fn served(limits: Limits) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, app, limits, shutdown.clone()));
+    let server = tokio::spawn(serve(listener, app, None, limits, shutdown.clone()));
     Served {
         address,
         shutdown,

@@ -77,7 +77,10 @@ fn half_measures_and_contradictions_are_refused_without_a_secret() {
 #[test]
 fn an_address_shows_itself_without_what_opens_it() {
     let address = Address::parse("postgres://somebody:s3cret@localhost:7/d").unwrap();
-    assert_eq!(format!("{address} {address:?}"), "localhost:7/d localhost:7/d");
+    assert_eq!(
+        format!("{address} {address:?}"),
+        "localhost:7/d localhost:7/d"
+    );
 }
 
 /// A server that answers a client's wish for TLS with one letter, and tells what it got then.

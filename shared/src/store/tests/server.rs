@@ -144,7 +144,10 @@ async fn a_malformed_address_is_refused_without_a_word_of_it() {
         "mysql://somebody:s3cret@host/concord",
     ] {
         let error = Store::connect(url).await.err().unwrap();
-        assert!(matches!(error, Error::Address(_)) && !error.is_outage(), "{url}");
+        assert!(
+            matches!(error, Error::Address(_)) && !error.is_outage(),
+            "{url}"
+        );
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
 }
