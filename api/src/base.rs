@@ -101,7 +101,7 @@ mod tests {
             for host in hosts {
                 headers.append(header::HOST, host.parse().expect("a header's value"));
             }
-            Base::of_host(&headers)
+            Base::of_host(&headers, false)
         };
         assert_eq!(of(&["x:5000"]).expect("a host").as_str(), "http://x:5000");
         let long = "x".repeat(HOST_BYTES_MAX + 1);
