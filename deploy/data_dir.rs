@@ -110,6 +110,15 @@ pub fn read_identity(data_dir: &Path, party: PartyId) -> anyhow::Result<Identity
 /// # Errors
 /// As [`read_identity`].
 pub fn read_key_file(path: &Path) -> anyhow::Result<Identity> {
+    let bytes = read_private_file(path)?;
+    Identity::from_bytes(&bytes).with_context(|| format!("{} is no key file", path.display()))
+}
+
+/// Reads a file that nobody but its owner may read.
+///
+/// # Errors
+/// When it is not there, or others may read it.
+pub(crate) fn read_private_file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let shown = path.display();
     let missing = || format!("cannot read the key file {shown}");
     let mode = fs::metadata(path)
@@ -120,8 +129,7 @@ pub fn read_key_file(path: &Path) -> anyhow::Result<Identity> {
         mode & OTHERS == 0,
         "{shown} may be read by others; run: chmod 600 {shown}"
     );
-    let bytes = Zeroizing::new(fs::read(path).with_context(missing)?);
-    Identity::from_bytes(&bytes).with_context(|| format!("{shown} is no key file"))
+    Ok(Zeroizing::new(fs::read(path).with_context(missing)?))
 }
 
 /// Makes keys and writes them where there is no file yet.

@@ -12,7 +12,7 @@ use shared::limits::PARTY_ID_MAX;
 use shared::session::Permits;
 use shared::source::{Environment, Source};
 
-use crate::settings;
+use crate::{settings, tls};
 
 /// A federation whose every entry is in order.
 pub struct Federation {
@@ -22,6 +22,8 @@ pub struct Federation {
     pub data_dir: PathBuf,
     /// How clients reach this server, where that is not what they say in `Host`.
     pub base: Option<Base>,
+    /// The server's certificate; `None` serves plain HTTP.
+    pub tls: Option<api::Tls>,
     /// The hospitals.
     pub parties: BTreeMap<PartyId, Party>,
 }
@@ -42,6 +44,8 @@ struct File {
     listen: SocketAddr,
     data_dir: PathBuf,
     base: Option<String>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     party: Vec<Entry>,
 }
 
@@ -93,12 +97,15 @@ impl Federation {
             listen,
             data_dir,
             base,
+            tls_certificate,
+            tls_key,
             party,
         } = settings::parse(text)?;
         let base = base
             .map(|base| Base::parse(&base))
             .transpose()
             .context("base")?;
+        let tls = tls::read(folder, tls_certificate, tls_key)?;
         let mut parties = BTreeMap::new();
         for entry in party {
             let id = PartyId(entry.id);
@@ -131,6 +138,7 @@ impl Federation {
             listen,
             data_dir: folder.join(data_dir),
             base,
+            tls,
             parties,
         })
     }

@@ -10,3 +10,4 @@ pub mod secret;
 mod settings;
 pub mod standalone;
 pub mod submit;
+pub mod tls;

@@ -15,6 +15,7 @@ use concord::federation::Federation;
 use concord::process::{Broker, Party, Platform};
 use concord::standalone::Standalone;
 use concord::submit;
+use concord::tls;
 use shared::id::{ModelId, PartyId};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -93,9 +94,13 @@ struct Batch {
     /// nothing twice.
     #[arg(value_name = "FILE.jsonl")]
     file: PathBuf,
-    /// Where the API is: http://HOST:PORT.
+    /// Where the API is: http://HOST:PORT or https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     api: String,
+    /// Certificates (PEM) that vouch for an https API and an amqps broker; without them the
+    /// system's own.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Send by HTTP, not by queue.
     #[arg(long)]
     http: bool,
@@ -239,12 +244,26 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
 
 async fn send(batch: Batch) -> anyhow::Result<()> {
     let folder = Path::new("");
-    let broker = (!batch.http)
-        .then(|| Broker::read(&batch.broker, batch.queue_prefix, folder, &environment));
+    let ca = batch.ca.as_deref();
+    let authorities = ca.map(|ca| tls::authorities("--ca", ca)).transpose()?;
+    let broker = match batch.http {
+        true => None,
+        false => Some(
+            Broker::read(
+                &batch.broker,
+                batch.queue_prefix,
+                None,
+                folder,
+                &environment,
+            )?
+            .vouched_for_by(authorities.clone()),
+        ),
+    };
     let options = submit::Options {
         file: batch.file,
         api: batch.api,
-        broker: broker.transpose()?,
+        authorities,
+        broker,
         again: batch.again,
         report: batch.report,
     };

@@ -8,7 +8,9 @@
 #   private-postgres.sh wipe DIR     forgets all databases; only when it does not run
 #   private-postgres.sh pause DIR    nothing answers until resume
 #   private-postgres.sh resume DIR
-#   private-postgres.sh url DIR      prints the superuser's address
+#   private-postgres.sh url DIR      prints the superuser's address, a secret; DIR/ca.pem vouches for
+#                                    the server. The password is random, and in DIR/password, which
+#                                    only whoever made it can read
 set -euo pipefail
 # shellcheck source=private-servers.sh
 . "$(dirname "$0")/private-servers.sh"
@@ -16,14 +18,24 @@ set -euo pipefail
 make() {
     local dir=$1 bin=$2
     own_directory "$dir"
-    "${as_server[@]}" "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 \
-        --no-sync >"$dir/initdb.log" 2>&1 || die "initdb failed: $(tail -n 1 "$dir/initdb.log")"
+    [ -e "$dir/server.pem" ] || certificates "$dir"
+    [ -s "$dir/password" ] || (umask 077 && openssl rand -hex 24 >"$dir/password")
+    # Made anew by a wipe, and read by the server's account.
+    cp "$dir/password" "$dir/password.initdb"
+    own_secret "$dir/password.initdb"
+    "${as_server[@]}" "$bin/initdb" -D "$dir/data" -U postgres -A scram-sha-256 \
+        --pwfile="$dir/password.initdb" -E UTF8 --locale=C.UTF-8 --no-sync \
+        >"$dir/initdb.log" 2>&1 || die "initdb failed: $(tail -n 1 "$dir/initdb.log")"
+    rm "$dir/password.initdb"
     [ -e "$dir/port" ] || free_ports 1 >"$dir/port"
     cat >>"$dir/data/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
 port = $(cat "$dir/port")
 unix_socket_directories = ''
 max_connections = 200
+ssl = on
+ssl_cert_file = '$dir/server.pem'
+ssl_key_file = '$dir/server.key'
 CONF
     [ "${DURABLE:-0}" = 1 ] || cat >>"$dir/data/postgresql.conf" <<CONF
 fsync = off
@@ -102,6 +114,6 @@ wipe)
     ;;
 pause) signal STOP "$dir" ;;
 resume) signal CONT "$dir" ;;
-url) echo "postgres://postgres@127.0.0.1:$(cat "$dir/port")/postgres" ;;
+url) echo "postgres://postgres:$(cat "$dir/password")@127.0.0.1:$(cat "$dir/port")/postgres" ;;
 *) die "no command $1" ;;
 esac

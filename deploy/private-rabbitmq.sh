@@ -7,36 +7,31 @@
 #   private-rabbitmq.sh wipe DIR     forgets all queues and messages; only when it does not run
 #   private-rabbitmq.sh pause DIR    the node answers nothing until resume
 #   private-rabbitmq.sh resume DIR
-#   private-rabbitmq.sh url DIR      prints the AMQP address; `urls DIR` prints the AMQPS one, which
-#                                    DIR/ca.pem vouches for
+#   private-rabbitmq.sh url DIR USER     prints the AMQP address of a user; `urls DIR USER` prints the
+#                                    AMQPS one, which DIR/ca.pem vouches for. A secret
 #
+# Its users are $BROKER_USERS when it is made (see broker-users.sh), with random passwords in
+# DIR/users, which only whoever made it can read; there is no guest.
 # The node keeps its name and its ports over all of these.
 set -euo pipefail
 # shellcheck source=private-servers.sh
 . "$(dirname "$0")/private-servers.sh"
 
+readonly USERS=${BROKER_USERS:-admin api status arbiter submitter party-2 party-3 party-4}
+here=$(cd "$(dirname "$0")" && pwd)
+
 # Not the one on PATH: that is a wrapper which insists on the system's directories.
 readonly SERVER=/usr/lib/rabbitmq/bin/rabbitmq-server
-
-certificates() {
-    local dir=$1
-    command -v openssl >/dev/null || die "openssl is missing (apt-get install openssl)"
-    (
-        cd "$dir"
-        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-            -subj /CN=private-ca -keyout ca.key -out ca.pem
-        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-            -subj /CN=127.0.0.1 -keyout server.key -out server.csr
-        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
-            -extfile <(echo subjectAltName=IP:127.0.0.1) -out server.pem
-        chmod a+r server.key
-    ) >"$dir/openssl.log" 2>&1 || die "no certificates: $(tail -n 1 "$dir/openssl.log")"
-}
 
 make() {
     local dir=$1
     own_directory "$dir"
     certificates "$dir"
+    # shellcheck disable=SC2086
+    "$here/broker-users.sh" passwords "$dir/users" $USERS
+    # shellcheck disable=SC2086
+    (umask 077 && "$here/broker-users.sh" definitions "$dir/users" $USERS >"$dir/definitions.json")
+    own_secret "$dir/definitions.json"
     read -r port port_tls port_distribution port_epmd < <(free_ports 4)
     cat >"$dir/rabbitmq.conf" <<CONF
 listeners.tcp.1 = 127.0.0.1:$port
@@ -44,6 +39,7 @@ listeners.ssl.1 = 127.0.0.1:$port_tls
 ssl_options.cacertfile = $dir/ca.pem
 ssl_options.certfile = $dir/server.pem
 ssl_options.keyfile = $dir/server.key
+load_definitions = $dir/definitions.json
 log.file.level = warning
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 50MB
@@ -118,7 +114,15 @@ stop() {
     ERL_EPMD_PORT=$port_epmd epmd -kill >/dev/null 2>&1 || true
 }
 
-[ $# = 2 ] || die "usage: start|stop|kill|wipe|pause|resume|url|urls DIR"
+# Prints an address of a user: scheme, port.
+address() {
+    local password
+    password=$(cat "$dir/users/$user") || die "no user $user"
+    echo "$1://$user:$password@127.0.0.1:$2/%2f"
+}
+
+[ $# = 2 ] || [ $# = 3 ] || die "usage: start|stop|kill|wipe|pause|resume DIR; url|urls DIR USER"
+user=${3:-admin}
 dir=$(realpath -m "$2")
 case $1 in
 start) start "$dir" ;;
@@ -131,7 +135,7 @@ wipe)
     ;;
 pause) signal STOP "$dir" ;;
 resume) signal CONT "$dir" ;;
-url) ports "$dir" && echo "amqp://guest:guest@127.0.0.1:$port/%2f" ;;
-urls) ports "$dir" && echo "amqps://guest:guest@127.0.0.1:$port_tls/%2f" ;;
+url) ports "$dir" && address amqp "$port" ;;
+urls) ports "$dir" && address amqps "$port_tls" ;;
 *) die "no command $1" ;;
 esac

@@ -22,6 +22,32 @@ own_directory() {
     fi
 }
 
+# Hands a secret to the account the servers run as, and to nobody else.
+own_secret() {
+    chmod 600 "$1"
+    if [ ${#as_server[@]} -gt 0 ]; then
+        chown nobody:nogroup "$1"
+    fi
+}
+
+# Makes a server's certificate in a directory, and ca.pem which vouches for it.
+certificates() {
+    local dir=$1
+    command -v openssl >/dev/null || die "openssl is missing (apt-get install openssl)"
+    (
+        umask 077
+        cd "$dir"
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+            -subj /CN=private-ca -keyout ca.key -out ca.pem
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+            -subj /CN=127.0.0.1 -keyout server.key -out server.csr
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
+            -extfile <(echo subjectAltName=IP:127.0.0.1) -out server.pem
+        chmod a+r ca.pem server.pem
+    ) >"$dir/openssl.log" 2>&1 || die "no certificates: $(tail -n 1 "$dir/openssl.log")"
+    own_secret "$dir/server.key"
+}
+
 # Prints $1 free ports below the range that outgoing connections take theirs from, so that a port
 # stays ours while its server is down.
 free_ports() {

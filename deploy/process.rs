@@ -16,13 +16,14 @@ use shared::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use worker::{party_worker, status_aggregator};
+use worker::party_worker;
+use worker::status_aggregator::{self, Vouching};
 use zeroize::Zeroizing;
 
 use crate::data_dir::read_key_file;
 use crate::directory::Directory;
 use crate::federation::Release;
-use crate::{secret, settings, standalone};
+use crate::{secret, settings, standalone, tls};
 
 /// `concord.toml`: the platform's processes (api, status, arbiter).
 #[derive(Deserialize)]
@@ -30,12 +31,22 @@ use crate::{secret, settings, standalone};
 struct PlatformFile {
     listen: SocketAddr,
     base: Option<String>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     broker: String,
+    broker_ca: Option<PathBuf>,
+    /// Whether every party has a user of its own at the broker.
+    #[serde(default = "yes")]
+    broker_users: bool,
     database: String,
     #[serde(default)]
     queue_prefix: String,
     directory: PathBuf,
     arbiter_key: PathBuf,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `party.toml`: a hospital's worker.
@@ -44,6 +55,7 @@ struct PlatformFile {
 struct PartyFile {
     id: u64,
     broker: String,
+    broker_ca: Option<PathBuf>,
     #[serde(default)]
     queue_prefix: String,
     directory: PathBuf,
@@ -61,7 +73,9 @@ struct PartyFile {
 pub struct Platform {
     listen: SocketAddr,
     base: Option<Base>,
+    tls: Option<api::Tls>,
     broker: Broker,
+    vouching: Vouching,
     database: Zeroizing<String>,
     directory: Directory,
     arbiter_key: PathBuf,
@@ -77,17 +91,20 @@ pub struct Party {
 pub struct Broker {
     url: Zeroizing<String>,
     prefix: String,
+    /// Certificates (PEM) that vouch for it beside the system's own.
+    certificates: Option<String>,
 }
 
 impl Broker {
     /// `reference` is `env:NAME` or `file:PATH` (relative to `folder`), `prefix` begins the name of
-    /// every queue.
+    /// every queue, and the certificates in `ca` vouch for an `amqps://` broker.
     ///
     /// # Errors
     /// When the reference leads to no broker's address; never shows it.
     pub fn read(
         reference: &str,
         prefix: String,
+        ca: Option<&Path>,
         folder: &Path,
         environment: Environment<'_>,
     ) -> anyhow::Result<Broker> {
@@ -96,7 +113,25 @@ impl Broker {
             url.starts_with("amqp://") || url.starts_with("amqps://"),
             "broker: it refers to something that starts neither with amqp:// nor with amqps://"
         );
-        Ok(Broker { url, prefix })
+        let encrypted = url.starts_with("amqps://");
+        ensure!(
+            encrypted || ca.is_none(),
+            "broker_ca: it vouches for nobody, as the broker's address does not start with amqps://"
+        );
+        let certificates = ca.map(|ca| tls::authorities("broker_ca", &folder.join(ca)));
+        Ok(Broker {
+            url,
+            prefix,
+            certificates: certificates.transpose()?,
+        })
+    }
+
+    /// The same broker; also these certificates (PEM) vouch for it, if it is asked for any.
+    pub fn vouched_for_by(self, certificates: Option<String>) -> Broker {
+        Broker {
+            certificates,
+            ..self
+        }
     }
 
     /// Must be called within a runtime.
@@ -104,7 +139,7 @@ impl Broker {
         let config = rabbitmq::Config {
             url: self.url.to_string(),
             prefix: self.prefix.clone(),
-            certificates: None,
+            certificates: self.certificates.clone(),
         };
         Ok(Bus::rabbitmq(config)?)
     }
@@ -146,7 +181,18 @@ impl Platform {
                 .map(|base| Base::parse(&base))
                 .transpose()
                 .context("base")?,
-            broker: Broker::read(&file.broker, file.queue_prefix, folder, environment)?,
+            tls: tls::read(folder, file.tls_certificate, file.tls_key)?,
+            broker: Broker::read(
+                &file.broker,
+                file.queue_prefix,
+                file.broker_ca.as_deref(),
+                folder,
+                environment,
+            )?,
+            vouching: match file.broker_users {
+                true => Vouching::Broker,
+                false => Vouching::Nobody,
+            },
             database,
             directory: Directory::read(&folder.join(file.directory))?,
             arbiter_key: folder.join(file.arbiter_key),
@@ -166,7 +212,9 @@ impl Platform {
         store.register_parties(self.directory.names.clone()).await?;
         let bus = self.broker.connect()?;
         let listener = listen(self.listen).await?;
-        tracing::info!(address = %listener.local_addr()?, "The API listens");
+        let address = listener.local_addr()?;
+        let scheme = tls::warn_if_open(address, self.tls.as_ref());
+        tracing::info!(%address, scheme, "The API listens");
         let state = api::State {
             store,
             bus,
@@ -175,7 +223,8 @@ impl Platform {
             now: standalone::now,
         };
         let batches = api::take_batches(state.clone(), shutdown.clone());
-        let http = api::serve(listener, api::app(state), api::Limits::default(), shutdown);
+        let (app, limits) = (api::app(state), api::Limits::default());
+        let http = api::serve(listener, app, self.tls, limits, shutdown);
         tokio::join!(batches, http);
         Ok(())
     }
@@ -196,8 +245,14 @@ impl Platform {
             status_aggregator::Timing::default(),
             Arc::new(Notify::new()),
         );
+        let vouching = self.vouching;
+        if vouching == Vouching::Nobody {
+            tracing::warn!(
+                "broker_users = false: whoever may send to the broker may speak for any party"
+            );
+        }
         tracing::info!("The status aggregator runs");
-        Ok(status_aggregator::run(store, bus, timing, wake, shutdown).await?)
+        Ok(status_aggregator::run(store, bus, timing, vouching, wake, shutdown).await?)
     }
 
     /// Runs `concord arbiter`: adds ciphertexts; any number of replicas.
@@ -241,7 +296,7 @@ async fn serve_probes(
         bus: bus.clone(),
     };
     let (limits, stop) = (api::Limits::default(), shutdown.clone());
-    tokio::spawn(api::serve(listener, api::probes(needs), limits, stop));
+    tokio::spawn(api::serve(listener, api::probes(needs), None, limits, stop));
     Ok(())
 }
 
@@ -274,7 +329,13 @@ impl Party {
             },
             source: Some(Source::parse(&file.source, folder, environment)?),
         };
-        let broker = Broker::read(&file.broker, file.queue_prefix, folder, environment)?;
+        let broker = Broker::read(
+            &file.broker,
+            file.queue_prefix,
+            file.broker_ca.as_deref(),
+            folder,
+            environment,
+        )?;
         Ok(Party { broker, worker })
     }
 

@@ -22,6 +22,7 @@ use worker::{party_worker, status_aggregator};
 
 use crate::data_dir::DataDir;
 use crate::federation::Federation;
+use crate::tls::warn_if_open;
 
 /// How long open requests may take after the word to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -70,6 +71,7 @@ impl Standalone {
             listen,
             data_dir,
             base,
+            tls,
             parties,
         } = federation;
         let data_dir = DataDir::lock(&data_dir)?;
@@ -83,6 +85,7 @@ impl Standalone {
             .await
             .with_context(|| format!("cannot listen on {listen}; is another server there?"))?;
         let address = listener.local_addr()?;
+        let scheme = warn_if_open(address, tls.as_ref());
 
         let (bus, submitted) = (Bus::local(), Arc::new(Notify::new()));
         let (mut workers, mut platform) = (Part::default(), Part::default());
@@ -94,6 +97,7 @@ impl Standalone {
             store.clone(),
             bus.clone(),
             status_aggregator::Timing::default(),
+            status_aggregator::Vouching::Nobody,
             Arc::clone(&submitted),
             platform.shutdown.clone(),
         );
@@ -108,11 +112,12 @@ impl Standalone {
         let stop = platform.shutdown.clone();
         platform.tasks.spawn(async move {
             let batches = api::take_batches(state.clone(), stop.clone());
-            let http = api::serve(listener, api::app(state), api::Limits::default(), stop);
+            let (app, limits) = (api::app(state), api::Limits::default());
+            let http = api::serve(listener, app, tls, limits, stop);
             tokio::join!(batches, http);
             Ok(())
         });
-        info!(%address, "Concord listens on {address}");
+        info!(%address, scheme, "Concord listens on {address}");
         Ok(Standalone {
             address,
             workers,

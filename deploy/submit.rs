@@ -38,8 +38,10 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Options {
     /// One job per line: `{"type": .., "key": .., "body": ..}`.
     pub file: PathBuf,
-    /// Where the API is: `http://HOST:PORT`.
+    /// Where the API is: `http[s]://HOST:PORT`.
     pub api: String,
+    /// Certificates (PEM) that vouch for it; without them the system's own.
+    pub authorities: Option<String>,
     /// The broker whose queue takes the lines; `None` sends them by HTTP.
     pub broker: Option<Broker>,
     /// Whether lines that were sent before become new jobs.
@@ -64,7 +66,7 @@ pub async fn run(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
         // Now, not after the work.
         std::fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let client = Client::new(&options.api)?;
+    let client = Client::new(&options.api, options.authorities.as_deref())?;
     client.health().await.context("nothing was sent")?;
     let door = match &options.broker {
         Some(broker) => {

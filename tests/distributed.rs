@@ -3,6 +3,7 @@
 mod away;
 mod batch;
 mod chaos;
+mod permissions;
 mod scaling;
 
 use crate::faults::ends_with_the_same_bits;

@@ -39,9 +39,9 @@ impl Base {
         }
     }
 
-    /// The name by which the client of a plain HTTP request reached this server. `None` when the
-    /// header Host is missing, repeated, or no host.
-    pub(crate) fn of_host(headers: &HeaderMap) -> Option<Base> {
+    /// The name by which the client of a request reached this server. `None` when the header Host is
+    /// missing, repeated, or no host.
+    pub(crate) fn of_host(headers: &HeaderMap, encrypted: bool) -> Option<Base> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return None;
@@ -51,7 +51,8 @@ impl Base {
             .ok()
             .filter(|host| host.len() <= HOST_BYTES_MAX)?;
         let host: Authority = host.parse().ok().filter(|_| !host.contains('@'))?;
-        Some(Base(format!("http://{host}")))
+        let scheme = if encrypted { "https" } else { "http" };
+        Some(Base(format!("{scheme}://{host}")))
     }
 
     /// As it stands in an address.
@@ -100,7 +101,7 @@ mod tests {
             for host in hosts {
                 headers.append(header::HOST, host.parse().expect("a header's value"));
             }
-            Base::of_host(&headers)
+            Base::of_host(&headers, false)
         };
         assert_eq!(of(&["x:5000"]).expect("a host").as_str(), "http://x:5000");
         let long = "x".repeat(HOST_BYTES_MAX + 1);

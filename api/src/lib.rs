@@ -21,6 +21,7 @@ mod routes;
 mod serve;
 mod sql;
 mod submission;
+mod tls;
 mod train_request;
 mod wording;
 
@@ -35,6 +36,7 @@ pub use base::{Base, BaseError};
 pub use batch::take_batches;
 pub use readiness::{Needs, probes};
 pub use serve::{Limits, serve};
+pub use tls::{Tls, TlsError};
 
 /// What every request is answered from.
 #[derive(Clone)]

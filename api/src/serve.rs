@@ -4,22 +4,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use shared::limits;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::answer::Error;
+use crate::tls::{Encrypted, Tls};
 
 /// Bytes of a request's line and headers.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -31,8 +34,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Connections served at once; the next ones wait in the operating system's queue.
     pub connections: usize,
-    /// Until the first byte of a connection.
+    /// Until the first byte of a connection; by TLS also until the first after the handshake.
     pub first_byte: Duration,
+    /// For a TLS handshake, from its first byte.
+    pub handshake: Duration,
     /// For a request's header; also how long a kept-alive connection may idle.
     pub header: Duration,
     /// Between two pieces of a request's body.
@@ -50,6 +55,7 @@ impl Default for Limits {
         Limits {
             connections: limits::CONNECTIONS_MAX,
             first_byte: Duration::from_secs(limits::HTTP_HEADER_SECONDS_MAX),
+            handshake: Duration::from_secs(limits::HTTP_TLS_SECONDS_MAX),
             header: Duration::from_secs(limits::HTTP_HEADER_SECONDS_MAX),
             chunk: Duration::from_secs(limits::HTTP_CHUNK_SECONDS_MAX),
             request: Duration::from_secs(limits::HTTP_REQUEST_SECONDS_MAX),
@@ -59,11 +65,12 @@ impl Default for Limits {
     }
 }
 
-/// Serves `app` until `shutdown`; then takes no more connections, lets requests under way end
-/// within `limits.drain`, and returns.
+/// Serves `app`, by TLS if there is some, until `shutdown`; then takes no more connections, lets
+/// requests under way end within `limits.drain`, and returns.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
+    tls: Option<Tls>,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
@@ -73,13 +80,17 @@ pub async fn serve(
             in_time(limits.request, request, next)
         }))
         .layer(from_fn(log));
+    let app = match tls {
+        Some(_) => app.layer(Extension(Encrypted)),
+        None => app,
+    };
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     while let Some((stream, slot)) = next_connection(&listener, &slots, &shutdown).await {
         while connections.try_join_next().is_some() {}
-        let (app, shutdown) = (app.clone(), shutdown.clone());
+        let (app, tls, shutdown) = (app.clone(), tls.clone(), shutdown.clone());
         connections.spawn(async move {
-            connection(stream, app, limits, shutdown).await;
+            connection(stream, app, tls, limits, shutdown).await;
             drop(slot);
         });
     }
@@ -120,16 +131,55 @@ async fn next_connection(
     }
 }
 
-async fn connection(stream: TcpStream, app: Router, limits: Limits, shutdown: CancellationToken) {
-    // hyper's own limit on the header starts with the first byte only.
-    let mut byte = [0];
-    let arrived = tokio::select! {
-        () = shutdown.cancelled() => return,
-        arrived = timeout(limits.first_byte, stream.peek(&mut byte)) => arrived,
+async fn connection(
+    stream: TcpStream,
+    app: Router,
+    tls: Option<Tls>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    let greeted = async {
+        // hyper's own limit on the header starts with the first byte only.
+        let arrived = timeout(limits.first_byte, stream.peek(&mut [0])).await;
+        if !matches!(arrived, Ok(Ok(1))) {
+            return None;
+        }
+        let Some(tls) = tls else {
+            return Some(Stream::Plain(stream));
+        };
+        let mut stream = timeout(limits.handshake, tls.greet(stream))
+            .await
+            .ok()?
+            .ok()?;
+        match timeout(limits.first_byte, stream.fill_buf()).await {
+            Ok(Ok([_, ..])) => Some(Stream::Encrypted(Box::new(stream))),
+            _ => None,
+        }
     };
-    if !matches!(arrived, Ok(Ok(1))) {
-        return;
+    let greeted = tokio::select! {
+        () = shutdown.cancelled() => return,
+        greeted = greeted => greeted,
+    };
+    match greeted {
+        Some(Stream::Plain(stream)) => converse(stream, app, limits, shutdown).await,
+        Some(Stream::Encrypted(stream)) => converse(stream, app, limits, shutdown).await,
+        None => {}
     }
+}
+
+/// A connection whose client has begun to speak.
+enum Stream {
+    Plain(TcpStream),
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+/// Answers requests until the client has enough or its time is over.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)

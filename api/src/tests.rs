@@ -4,4 +4,5 @@ mod answers;
 mod batch;
 mod refusals;
 mod serving;
+mod slow_clients;
 mod support;

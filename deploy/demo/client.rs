@@ -99,7 +99,7 @@ impl Client {
     /// # Errors
     /// When the system has no means for one.
     pub(super) fn new(address: SocketAddr) -> anyhow::Result<Client> {
-        let http = reqwest::Client::builder()
+        let http = crate::tls::http_client(None)?
             .no_proxy()
             .timeout(Duration::from_secs(REQUEST_SECONDS_MAX))
             .build()?;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::batch::Line;
+use crate::tls;
 
 const REQUEST_SECONDS_MAX: u64 = 30;
 /// Jobs on a page of the list: as many as the API gives.
@@ -71,12 +72,12 @@ struct Report {
 impl Client {
     /// # Errors
     /// When it is no address of a server.
-    pub(super) fn new(base: &str) -> anyhow::Result<Client> {
+    pub(super) fn new(base: &str, authorities: Option<&str>) -> anyhow::Result<Client> {
         ensure!(
-            base.starts_with("http://"),
-            "--api {base}: it must start with http://"
+            base.starts_with("http://") || base.starts_with("https://"),
+            "--api {base}: it must start with http:// or https://"
         );
-        let http = reqwest::Client::builder()
+        let http = tls::http_client(authorities)?
             .timeout(Duration::from_secs(REQUEST_SECONDS_MAX))
             .build()?;
         let base = base.trim_end_matches('/').to_owned();

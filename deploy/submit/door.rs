@@ -114,7 +114,6 @@ impl Queue {
     /// # Errors
     /// When the broker is away or says no.
     pub(super) async fn open(bus: Bus, own: &str) -> anyhow::Result<Queue> {
-        bus.declare(queue::SUBMISSIONS, QueueKind::Durable).await?;
         let reply_to = format!("{}{own}", queue::REPLIES);
         let answers = answers(&bus, &reply_to).await?;
         let waiting = Waiting::default();
@@ -151,17 +150,14 @@ impl Queue {
                     patience = (2 * patience).min(BATCH_REPEAT_SECONDS_MAX);
                     tracing::debug!(line = line.number, "not answered; sending it again");
                 }
-                Err(error @ (bus::Error::Away { .. } | bus::Error::Full { .. })) => {
+                // A queue that is not there is the API's to make, and it does when it starts.
+                Err(
+                    error @ (bus::Error::Away { .. }
+                    | bus::Error::Full { .. }
+                    | bus::Error::Unroutable { .. }),
+                ) => {
                     tracing::debug!(line = line.number, %error, "sending it again");
                     sleep(Duration::from_millis(RETRY_MILLISECONDS_MAX)).await;
-                }
-                Err(bus::Error::Unroutable { .. }) => {
-                    // Somebody deleted it. That fails in an outage, which the next try meets.
-                    let _ = self
-                        .bus
-                        .declare(queue::SUBMISSIONS, QueueKind::Durable)
-                        .await;
-                    sleep(Duration::from_millis(RETRY_MILLISECONDS)).await;
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -37,10 +37,19 @@ async fn main() -> Result<()> {
     let (host, _) = server.rsplit_once('/').ok_or("the url names no database")?;
     let (_, place) = host.rsplit_once('@').ok_or("the url names no role")?;
     execute(&server, &format!("CREATE DATABASE {NAME}")).await?;
-    execute(&server, &format!("CREATE ROLE {NAME} LOGIN")).await?;
+    execute(
+        &server,
+        &format!("CREATE ROLE {NAME} LOGIN PASSWORD '{NAME}'"),
+    )
+    .await?;
     let measured = async {
         fill(&format!("{host}/{NAME}"), rows, &names).await?;
-        measure(&format!("postgres://{NAME}@{place}/{NAME}"), rows, names).await
+        measure(
+            &format!("postgres://{NAME}:{NAME}@{place}/{NAME}"),
+            rows,
+            names,
+        )
+        .await
     };
     let measured = measured.await;
     execute(&server, &format!("DROP DATABASE {NAME} WITH (FORCE)")).await?;
@@ -76,7 +85,7 @@ async fn fill(url: &str, rows: usize, names: &[String]) -> Result<()> {
 }
 
 async fn measure(url: &str, rows: usize, attributes: Vec<String>) -> Result<()> {
-    let source = Source::parse(url, Path::new(""), &|_| None)?;
+    let source = Source::parse("env:URL", Path::new(""), &|_| Some(url.to_owned()))?;
     let array = rows * attributes.len() * 8;
     let needed = Needed {
         unique_id: "unique_id".into(),

@@ -5,7 +5,8 @@
 //! to a queue that is not there comes back, a durable message that its reader lost is delivered
 //! again, and one that kills its readers is parked.
 //!
-//! The queue [`queue::DEAD`](crate::message::queue::DEAD) is always there.
+//! The queue [`queue::DEAD`](crate::message::queue::DEAD) is always there in a process; on a broker
+//! it is there once the platform, whose it is, has declared it.
 
 pub mod local;
 pub mod rabbitmq;
@@ -312,6 +313,15 @@ impl Delivery {
         match self {
             Delivery::Local(delivery) => delivery.properties(),
             Delivery::Rabbitmq(delivery) => delivery.properties(),
+        }
+    }
+
+    /// Who sent it, as the broker vouches; `None` within a process, and of a sender that does not
+    /// say. In `dead` it is who brought it there.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Delivery::Local(_) => None,
+            Delivery::Rabbitmq(delivery) => delivery.user(),
         }
     }
 

@@ -2,8 +2,8 @@
 //! three doors to the outside world (source, bus, store).
 //!
 //! **The order below is the architecture: a module may use only modules listed above it**
-//! (`tests/tidy.rs` checks it; the empty lines keep rustfmt from sorting). Nothing above `source`
-//! is async or does I/O.
+//! (`tests/tidy.rs` checks it; the empty lines keep rustfmt from sorting). Nothing above `tls` is
+//! async or does I/O.
 
 #[cfg(test)]
 mod sabotage;
@@ -45,6 +45,10 @@ pub mod local;
 pub mod federated;
 
 pub mod session;
+
+pub mod tls;
+
+pub mod postgres;
 
 pub mod source;
 

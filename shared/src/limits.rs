@@ -213,3 +213,8 @@ pub const COHORTS_REMEMBERED_MAX: usize = 200;
 pub const LEDGER_WAIT_MILLISECONDS_MAX: u64 = 5_000;
 /// Milliseconds between two moments at which the ledger is safe from a power cut.
 pub const LEDGER_SYNC_MILLISECONDS: u64 = 1_000;
+
+/// Seconds for the TLS handshake of an HTTP connection.
+pub const HTTP_TLS_SECONDS_MAX: u64 = 10;
+/// Jobs whose guests a status aggregator keeps in mind.
+pub const GUESTS_REMEMBERED_MAX: usize = 10_000;

@@ -249,6 +249,13 @@ pub mod queue {
         format!("{SESSIONS}{party}.")
     }
 
+    /// Whose processes a session queue belongs to; `None` of any other queue.
+    pub fn sits_at(queue: &str) -> Option<PartyId> {
+        let (party, _) = queue.strip_prefix(SESSIONS)?.split_once('.')?;
+        let party = PartyId(party.parse().ok()?);
+        queue.starts_with(&sessions_of(party)).then_some(party)
+    }
+
     /// One worker process' own queue.
     pub fn session(party: PartyId, process: uuid::Uuid) -> String {
         format!("{}{process}", sessions_of(party))

@@ -80,18 +80,15 @@ pub enum ConfigError {
     /// What is referred to is no address of a PostgreSQL database.
     #[error("source: it refers to something that does not start with postgres://")]
     NoPostgres,
-    /// The address cannot be understood. It may hold a password and is not told.
-    #[error("source: the url is not postgres://ROLE:PASSWORD@HOST:PORT/DATABASE")]
-    Url,
+    /// The address of a PostgreSQL database is not in order.
+    #[error("source: {0}")]
+    Postgres(#[from] crate::postgres::Error),
     /// A password stands where everybody reads it.
     #[error(
         "source: a password does not stand in this file; put the whole url elsewhere and write \
          env:NAME or file:PATH"
     )]
     Password,
-    /// The address asks for TLS.
-    #[error("source: the url says sslmode=require, and there is no TLS to a database yet")]
-    Encryption,
 }
 
 /// Why rows could not be read or used.

@@ -103,9 +103,9 @@ pub enum Error {
         /// What went wrong.
         reason: String,
     },
-    /// The address of a server is malformed. It may hold a password, so nothing of it is told.
-    #[error("the database's address is not of the form postgres://USER:PASSWORD@HOST:PORT/NAME")]
-    Url,
+    /// The address of a server is not in order.
+    #[error("the database: {0}")]
+    Address(#[from] crate::postgres::Error),
     /// The server does not answer, or does not let us in.
     #[error("the database {server} cannot be used: {reason}")]
     Connect {
@@ -183,7 +183,7 @@ impl Error {
             ) => false,
             Error::Query(_) => true,
             Error::Open { .. }
-            | Error::Url
+            | Error::Address(_)
             | Error::Schema { .. }
             | Error::Corrupt { .. }
             | Error::TooLarge { .. }
@@ -350,13 +350,13 @@ impl Store {
         sqlite::open(path).await.map(Store::Sqlite)
     }
 
-    /// Connects to a PostgreSQL database, `postgres://USER:PASSWORD@HOST:PORT/NAME`, and brings its
+    /// Connects to a PostgreSQL database, `postgres://USER:PASSWORD@HOST:PORT/NAME`
+    /// ([`Address::parse`](crate::postgres::Address::parse) says how it is protected), and brings its
     /// tables up to date, while no other process does. A commit is on the server's disk when it is
-    /// confirmed. The store works within tokio's multi-thread runtime only. The connection is not
-    /// encrypted.
+    /// confirmed. The store works within tokio's multi-thread runtime only.
     ///
     /// # Errors
-    /// [`Error::Url`]; [`Error::Connect`]; [`Error::Schema`] when a newer version made the tables.
+    /// [`Error::Address`]; [`Error::Connect`]; [`Error::Schema`] when a newer version made the tables.
     pub async fn connect(url: &str) -> Result<Store, Error> {
         postgres::connect(url).await.map(Store::Postgres)
     }

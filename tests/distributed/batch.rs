@@ -92,7 +92,7 @@ impl World {
         }
         program
             .args(more)
-            .env("CONCORD_BROKER", self.deployment.broker());
+            .env("CONCORD_BROKER", self.deployment.broker_of("submitter"));
         let child = program.stdout(stdout).stderr(stderr).spawn();
         Submitting {
             child: child.expect("the executable is there"),
@@ -307,7 +307,7 @@ struct Program {
 impl Program {
     async fn new(deployment: &Deployment) -> Program {
         let bus = Bus::rabbitmq(rabbitmq::Config {
-            url: deployment.broker().to_owned(),
+            url: deployment.broker_of("submitter"),
             prefix: deployment.queue_prefix().to_owned(),
             certificates: None,
         });

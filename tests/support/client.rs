@@ -11,6 +11,11 @@ pub(crate) struct Client {
     base: String,
 }
 
+fn http(authorities: Option<&str>) -> reqwest::Client {
+    let http = concord::tls::http_client(authorities).expect("certificates");
+    http.build().expect("a client")
+}
+
 /// An accepted training.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Job {
@@ -40,8 +45,16 @@ impl Answer {
 impl Client {
     pub(crate) fn new(address: &str) -> Client {
         Client {
-            http: reqwest::Client::new(),
+            http: http(None),
             base: format!("http://{address}"),
+        }
+    }
+
+    /// A client by TLS, which believes a server that `authorities` (PEM) vouch for.
+    pub(crate) fn by_tls(address: &str, authorities: &str) -> Client {
+        Client {
+            http: http(Some(authorities)),
+            base: format!("https://{address}"),
         }
     }
 

@@ -46,6 +46,16 @@ impl Role {
         }
     }
 
+    /// Who it is to the broker.
+    pub(crate) fn user(self) -> String {
+        match self {
+            Role::Api => "api".to_owned(),
+            Role::Status => "status".to_owned(),
+            Role::Arbiter => "arbiter".to_owned(),
+            Role::Party(id) => format!("party-{id}"),
+        }
+    }
+
     /// What its log says once it works.
     fn ready(self) -> &'static str {
         match self {
@@ -109,9 +119,12 @@ impl Deployment {
         for hospital in hospitals {
             let id = hospital.id();
             let url = deployment.services.hospital(hospital).await;
-            let config = deployment.site.path().join(format!("party-{id}.toml"));
+            let path = deployment.site.path();
+            fs::write(path.join(format!("source-{id}")), url).expect("written");
+            let config = path.join(format!("party-{id}.toml"));
             let text = fs::read_to_string(&config).expect("written");
-            let text = text.replace(&format!("csv:hospital-{id}"), &url);
+            let elsewhere = format!("file:source-{id}");
+            let text = text.replace(&format!("csv:hospital-{id}"), &elsewhere);
             fs::write(&config, text).expect("written");
             deployment.launch(Role::Party(id)).await;
         }
@@ -120,11 +133,9 @@ impl Deployment {
 
     /// Keeps a hospital's worker out of its database, or lets it in again.
     pub(crate) async fn lock_rows(&self, party: u64, locked: bool) {
-        let config = self.site.path().join(format!("party-{party}.toml"));
-        let text = fs::read_to_string(config).expect("written");
-        let (_, rest) = text.split_once("source = \"").expect("written");
-        let (source, _) = rest.split_once('"').expect("written");
-        lock_database(&self.services.database, source, locked).await;
+        let source = fs::read_to_string(self.site.path().join(format!("source-{party}")));
+        let source = source.expect("it has a database");
+        lock_database(&self.services.database, &source, locked).await;
     }
 
     /// The platform's processes alone.
@@ -165,7 +176,7 @@ impl Deployment {
         let mut child = Command::new(EXECUTABLE)
             .args([command, "--config"])
             .arg(self.site.path().join(config))
-            .env("CONCORD_BROKER", &self.services.broker)
+            .env("CONCORD_BROKER", self.services.broker_of(&role.user()))
             .env("CONCORD_DATABASE", &self.services.database)
             .stderr(Stdio::piped())
             .spawn()
@@ -252,9 +263,14 @@ impl Deployment {
         self.ended_by_themselves
     }
 
-    /// The broker's address.
+    /// The broker's address, of a user with every right.
     pub(crate) fn broker(&self) -> &str {
         &self.services.broker
+    }
+
+    /// The broker's address, of a user with rights to its own queues.
+    pub(crate) fn broker_of(&self, user: &str) -> String {
+        self.services.broker_of(user)
     }
 
     /// The database's address.

@@ -14,7 +14,7 @@ use super::Hospital;
     clippy::disallowed_methods,
     reason = "a test's services are no argument"
 )]
-fn told(variable: &str) -> String {
+pub(crate) fn told(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!(
             "{variable} is not set: this test needs RabbitMQ and PostgreSQL of its own; run \
@@ -26,24 +26,41 @@ fn told(variable: &str) -> String {
 /// Where a deployment's queues and tables are.
 #[derive(Clone)]
 pub(crate) struct Services {
+    /// The broker's address, of a user with every right.
     pub(crate) broker: String,
+    /// The passwords of the broker's other users.
+    users: PathBuf,
     pub(crate) database: String,
 }
 
 impl Services {
     /// A new database on the server at `postgres`, and the broker at `broker`.
-    async fn new(broker: String, postgres: &str) -> Services {
+    async fn new(broker: String, users: PathBuf, postgres: &str) -> Services {
         let database = make_database(postgres).await;
-        Services { broker, database }
+        Services {
+            broker,
+            users,
+            database,
+        }
     }
 
-    /// A database with a hospital's relations, as a role sees it that may only read them.
+    /// The broker's address, of a user with rights to its own queues.
+    pub(crate) fn broker_of(&self, user: &str) -> String {
+        let password = fs::read_to_string(self.users.join(user));
+        let password = password.unwrap_or_else(|_| panic!("the broker has no user {user}"));
+        let (scheme, rest) = self.broker.split_once("://").expect("amqp://");
+        let (_, place) = rest.rsplit_once('@').expect("user@place");
+        format!("{scheme}://{user}:{}@{place}", password.trim())
+    }
+
+    /// The address of a database with a hospital's relations, of a role that may only read them.
     pub(crate) async fn hospital(&self, hospital: &Hospital) -> String {
         let database = make_database(&self.database).await;
         let (server, name) = split(&database);
         let (_, place) = server.rsplit_once('@').expect("user@place");
         let reader = format!("reader_{name}");
-        let mut sql = format!("CREATE ROLE {reader} LOGIN;");
+        let password = Uuid::new_v4().simple();
+        let mut sql = format!("CREATE ROLE {reader} LOGIN PASSWORD '{password}';");
         for (path, text) in hospital.files() {
             let relation = path.trim_end_matches(".csv");
             let (schema, table) = relation.split_once('/').expect("schema/table");
@@ -54,7 +71,7 @@ impl Services {
             sql += &format!("GRANT SELECT ON {schema}.{table} TO {reader};");
         }
         execute(&database, &sql).await;
-        format!("postgres://{reader}@{place}/{name}")
+        format!("postgres://{reader}:{password}@{place}/{name}")
     }
 
     /// On the servers that all tests share.
@@ -66,8 +83,11 @@ impl Services {
     pub(crate) async fn beside(broker: Option<&Server>, postgres: Option<&Server>) -> Services {
         let url =
             |server: Option<&Server>, shared| server.map_or_else(|| told(shared), Server::url);
+        let shared = || PathBuf::from(told("CONCORD_TEST_SERVICES")).join("rabbitmq");
+        let users = broker.map_or_else(shared, |server| server.folder.clone());
         let broker = url(broker, "CONCORD_TEST_AMQP");
-        Self::new(broker, &url(postgres, "CONCORD_TEST_POSTGRES")).await
+        let postgres = url(postgres, "CONCORD_TEST_POSTGRES");
+        Self::new(broker, users.join("users"), &postgres).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! its commit; a message that comes again changes nothing, because the row knows who has the job.
 
 mod calm;
+mod speakers;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::calm::Calm;
+pub use self::speakers::Vouching;
+use self::speakers::{Guests, vouched};
 
 /// How long things take; in production the figures of [`limits`].
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +50,7 @@ impl Default for Timing {
 }
 
 /// Serves `events`, `beats` and `dead` and sweeps, until `shutdown`. Ringing `wake` after a job was
-/// submitted sends its invitation at once.
+/// submitted sends its invitation at once. `vouching` is who stands for what parties say.
 ///
 /// # Errors
 /// When a queue exists and is of another kind. Outages of the store are waited out.
@@ -55,6 +58,7 @@ pub async fn run(
     store: Store,
     bus: Bus,
     timing: Timing,
+    vouching: Vouching,
     wake: Arc<Notify>,
     shutdown: CancellationToken,
 ) -> Result<(), bus::Error> {
@@ -62,6 +66,8 @@ pub async fn run(
         store,
         bus,
         timing,
+        vouching,
+        guests: Guests::default(),
         shutdown,
         calm: Calm::new(),
     };
@@ -82,6 +88,8 @@ struct Aggregator {
     store: Store,
     bus: Bus,
     timing: Timing,
+    vouching: Vouching,
+    guests: Guests,
     shutdown: CancellationToken,
     calm: Calm,
 }
@@ -94,6 +102,12 @@ enum Fault {
     /// An answer there would be taken for something else.
     #[error("the queue for answers is no session's")]
     Address,
+    /// Somebody else speaks for a party, or the party for a job that it does not lead.
+    #[error("it speaks for party {party}, and that is not its sender or not the job's guest")]
+    Speaker {
+        /// For whom it speaks.
+        party: PartyId,
+    },
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -200,21 +214,45 @@ impl Aggregator {
         match queue {
             queue::EVENTS => {
                 let event: Event = message::decode(delivery.body())?;
-                if !event.reply_to.starts_with(&queue::sessions_of(event.party)) {
+                if queue::sits_at(&event.reply_to) != Some(event.party) {
                     return Err(Fault::Address);
                 }
+                // A claim is weighed by the store.
+                let moves = !matches!(event.body, EventBody::Claimed);
+                let job = moves.then_some(event.fence.job);
+                self.check_speaker(delivery, event.party, job).await?;
                 self.hear_event(event).await?;
             }
             queue::BEATS => {
                 let beat: Beat = message::decode(delivery.body())?;
-                if !beat.reply_to.starts_with(queue::SESSIONS) {
-                    return Err(Fault::Address);
-                }
+                let party = queue::sits_at(&beat.reply_to).ok_or(Fault::Address)?;
+                let job = Some(beat.fence.job);
+                self.check_speaker(delivery, party, job).await?;
                 self.hear_beat(beat).await?;
             }
             _ => self.bury(delivery).await?,
         }
         Ok(())
+    }
+
+    /// Whether a message may speak for a party, and that for the job it moves. The job's fence is
+    /// known to every party in it, but only its guest may move it.
+    async fn check_speaker(
+        &self,
+        delivery: &Delivery,
+        party: PartyId,
+        moved: Option<JobId>,
+    ) -> Result<(), Fault> {
+        let guest = match moved {
+            Some(job) => self.guests.of(&self.store, job).await?,
+            None => None,
+        };
+        // To a job that is not there nothing can happen.
+        let leads = guest.is_none_or(|guest| guest == party);
+        match leads && vouched(self.vouching, delivery.user(), party) {
+            true => Ok(()),
+            false => Err(Fault::Speaker { party }),
+        }
     }
 
     async fn hear_event(&self, event: Event) -> Result<(), store::Error> {

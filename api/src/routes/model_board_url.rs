@@ -1,5 +1,6 @@
 //! `GET /model/board_url?order_id=`: where each data party can watch a training.
 
+use axum::Extension;
 use axum::extract;
 use axum::http::HeaderMap;
 use serde_json::{Map, Value, json};
@@ -8,11 +9,13 @@ use shared::id::OrderId;
 use crate::answer::{Answer, Data, Error};
 use crate::base::Base;
 use crate::request::{Parameters, order_id};
+use crate::tls::Encrypted;
 use crate::{State, jobs, wording};
 
 pub(super) async fn handle(
     state: extract::State<State>,
     headers: HeaderMap,
+    encrypted: Option<Extension<Encrypted>>,
     Parameters(parameters): Parameters,
 ) -> Answer {
     let order = order_id(&parameters)?;
@@ -20,7 +23,7 @@ pub(super) async fn handle(
     let base = state
         .base
         .clone()
-        .or_else(|| Base::of_host(&headers))
+        .or_else(|| Base::of_host(&headers, encrypted.is_some()))
         .ok_or_else(|| {
             Error::Invalid("the header Host must be there once, as a name or address".to_owned())
         })?;

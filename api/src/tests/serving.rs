@@ -3,7 +3,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -16,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::Data;
 use crate::request::Body;
 use crate::serve::{Limits, serve};
+use crate::tls::Tls;
 
-const SHORT: Duration = Duration::from_millis(100);
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const SHORT: Duration = Duration::from_millis(100);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
-const LENIENT: Limits = Limits {
+pub(super) const LENIENT: Limits = Limits {
     connections: 100,
     first_byte: LONG,
+    handshake: LONG,
     header: LONG,
     chunk: LONG,
     request: LONG,
@@ -30,14 +31,18 @@ const LENIENT: Limits = Limits {
     drain: LONG,
 };
 
-struct Served {
-    address: SocketAddr,
+pub(super) struct Served {
+    pub(super) address: SocketAddr,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
 }
 
-/// A route that echoes JSON, one that answers 64 MiB, and one that takes 200 ms.
 async fn served(limits: Limits) -> Served {
+    served_by(None, limits).await
+}
+
+/// A route that echoes JSON, one that answers 64 MiB, and one that takes 200 ms.
+pub(super) async fn served_by(tls: Option<Tls>, limits: Limits) -> Served {
     let app = Router::new()
         .route("/echo", post(async |Body(value): Body| Data(value)))
         .route("/big", get(async || vec![b' '; 64 << 20]))
@@ -45,7 +50,7 @@ async fn served(limits: Limits) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, app, limits, shutdown.clone()));
+    let server = tokio::spawn(serve(listener, app, tls, limits, shutdown.clone()));
     Served {
         address,
         shutdown,
@@ -68,21 +73,6 @@ impl Served {
         stream.write_all(text.as_bytes()).expect("sent");
         until_closed(stream)
     }
-
-    /// Sends `head`, then a byte again and again; whatever comes back until the server closes.
-    fn drip(&self, head: &str, byte: u8) -> String {
-        let mut stream = self.connect();
-        stream.write_all(head.as_bytes()).expect("sent");
-        let mut writing = stream.try_clone().expect("a second handle");
-        let dripping = thread::spawn(move || {
-            while writing.write_all(&[byte]).is_ok() {
-                thread::sleep(SHORT / 5);
-            }
-        });
-        let answer = until_closed(stream);
-        dripping.join().expect("ends with the connection");
-        answer
-    }
 }
 
 /// What the server sends until it closes; a reset after the answer is as good an end as a close.
@@ -99,29 +89,8 @@ fn until_closed(mut stream: TcpStream) -> String {
     String::from_utf8(answer).expect("UTF-8")
 }
 
-const HALF_HEADER: &str = "POST /echo HTTP/1.1\r\nHost: x\r\nX-Slow: ";
-const BODY_TO_COME: &str = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[";
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_client_that_sends_nothing_is_let_go() {
-    let server = served(Limits {
-        first_byte: SHORT,
-        ..LENIENT
-    })
-    .await;
-    assert_eq!(server.exchange(""), "");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn half_a_header_is_let_go() {
-    let server = served(Limits {
-        header: SHORT,
-        ..LENIENT
-    })
-    .await;
-    assert!(!server.exchange(HALF_HEADER).contains("200"));
-    assert!(!server.drip(HALF_HEADER, b'x').contains("200"));
-}
+pub(super) const BODY_TO_COME: &str =
+    "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_kept_connection_that_idles_is_let_go_after_its_answer() {
@@ -135,31 +104,6 @@ async fn a_kept_connection_that_idles_is_let_go_after_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_body_that_stops_is_answered_408_in_the_envelope() {
-    let server = served(Limits {
-        chunk: SHORT,
-        ..LENIENT
-    })
-    .await;
-    let answer = server.exchange(BODY_TO_COME);
-    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    let body = r#"{"code":408,"data":null,"message":"the body stopped arriving"}"#;
-    assert!(answer.ends_with(body), "{answer}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_body_that_drips_is_answered_408_at_the_limit_of_the_request() {
-    let server = served(Limits {
-        request: 2 * SHORT,
-        ..LENIENT
-    })
-    .await;
-    let answer = server.drip(BODY_TO_COME, b' ');
-    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    assert!(answer.contains(r#""code":408"#), "{answer}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_connection_ends_with_the_request_it_is_at_when_its_time_is_over() {
     let server = served(Limits {
         connection: SHORT,
@@ -168,26 +112,6 @@ async fn a_connection_ends_with_the_request_it_is_at_when_its_time_is_over() {
     .await;
     let answer = server.exchange("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_client_that_never_reads_its_answer_is_cut() {
-    let limits = Limits {
-        connections: 1,
-        connection: SHORT,
-        drain: SHORT,
-        ..LENIENT
-    };
-    let server = served(limits).await;
-    let mut deaf = server.connect();
-    deaf.write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
-        .expect("sent");
-    let request = "GET /slow HTTP/1.0\r\n\r\n";
-    assert!(
-        server.exchange(request).starts_with("HTTP/1.0"),
-        "its place is free again"
-    );
-    drop(deaf);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

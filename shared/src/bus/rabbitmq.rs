@@ -46,6 +46,8 @@ pub struct Bus {
 }
 
 struct Shared {
+    /// Who we are to the broker, which refuses a message that says another.
+    user: ShortString,
     topology: Arc<Topology>,
     publishing: Link,
     consuming: Link,
@@ -75,10 +77,13 @@ impl Bus {
 
     fn with_patience(config: Config, patience: Duration) -> Result<Bus, Error> {
         let uri: AMQPUri = config.url.parse().map_err(|_| Error::Address)?;
+        let user = uri.authority.userinfo.username.as_str();
+        let user = ShortString::try_new(user).map_err(|_| Error::Address)?;
         let broker = Arc::new(Broker::new(uri, config.certificates, patience));
         let topology = Arc::new(Topology::new(config.prefix));
         Ok(Bus {
             shared: Arc::new(Shared {
+                user,
                 publishing: Link::start("publishing", Arc::clone(&broker), None),
                 consuming: Link::start("consuming", broker, Some(Arc::clone(&topology))),
                 topology,
@@ -215,6 +220,7 @@ impl Shared {
         headers.insert(SENDING.into(), AMQPValue::LongString(id.as_str().into()));
         let properties = properties
             .with_delivery_mode(TRANSIENT)
+            .with_user_id(self.user.clone())
             .with_headers(headers);
         persist(queue, &self.publishing, |connected| {
             let (name, id, properties) = (name.clone(), &id, properties.clone());

@@ -14,7 +14,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 macro_rules! suite {
     ($($test:ident)*) => {
-        suite!(local, crate::bus::Bus::local(); $($test)*);
+        suite!(local, super::in_process(); $($test)*);
         suite!(rabbitmq, super::broker(); $($test)*);
     };
     ($home:ident, $bus:expr; $($test:ident)*) => {
@@ -22,7 +22,7 @@ macro_rules! suite {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    super::$test(&$bus).await;
+                    super::$test(&$bus.await).await;
                 }
             )*
         }
@@ -64,14 +64,20 @@ pub(super) fn variable(name: &str) -> String {
     })
 }
 
+async fn in_process() -> Bus {
+    Bus::local()
+}
+
 /// Queues of its own on the broker that all tests share.
-fn broker() -> Bus {
-    Bus::rabbitmq(super::rabbitmq::Config {
+async fn broker() -> Bus {
+    let bus = Bus::rabbitmq(super::rabbitmq::Config {
         url: variable("CONCORD_TEST_AMQP"),
         prefix: format!("{}.", Uuid::new_v4()),
         certificates: None,
-    })
-    .unwrap()
+    });
+    let bus = bus.unwrap();
+    bus.declare(queue::DEAD, QueueKind::Durable).await.unwrap();
+    bus
 }
 
 pub(super) fn name() -> String {

@@ -11,32 +11,29 @@ mod narrowing;
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, RowStream};
+use tokio_postgres::{Client, RowStream};
 use tokio_util::task::AbortOnDropHandle;
-use zeroize::Zeroizing;
 
 use self::catalog::quoted;
 use self::narrowing::{Narrowed, narrowed};
 use super::{ConfigError, Error};
 use crate::job::ReasonCode;
 use crate::limits;
+use crate::postgres::{Address, Tls, tls_fault};
 use crate::query::Relation;
 use crate::table::{Rows, Selecting, Wanted};
 
 /// Where a database is, and the role that reads it. Shows itself without the latter.
 #[derive(Clone)]
 pub struct Database {
-    url: Arc<Zeroizing<String>>,
-    shown: String,
+    address: Address,
 }
 
 /// Rows between two looks at the clock.
@@ -44,7 +41,7 @@ const ROWS_PER_LOOK: usize = 1024;
 
 impl fmt::Debug for Database {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Database({})", self.shown)
+        write!(out, "Database({})", self.address)
     }
 }
 
@@ -57,35 +54,18 @@ const IS_POWERFUL: &str = "
             AND pg_catalog.pg_has_role(session_user, role.oid, 'MEMBER'))";
 
 impl Database {
-    /// Reads `postgres://ROLE:PASSWORD@HOST:PORT/DATABASE`; nothing is connected yet.
+    /// Reads `postgres://ROLE:PASSWORD@HOST:PORT/DATABASE` ([`Address::parse`]); nothing is connected
+    /// yet.
     ///
     /// # Errors
-    /// [`ConfigError::Url`], which does not show it, and [`ConfigError::Encryption`].
+    /// [`ConfigError::Postgres`], which does not show it.
     pub fn parse(url: &str) -> Result<Database, ConfigError> {
-        // The parser's own words may quote the password.
-        let config: Config = url.parse().map_err(|_| ConfigError::Url)?;
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(ConfigError::Encryption);
-        }
-        let host = match config.get_hosts().first() {
-            Some(Host::Tcp(host)) => host.clone(),
-            Some(Host::Unix(path)) => path.display().to_string(),
-            None => return Err(ConfigError::Url),
-        };
-        let port = config.get_ports().first().unwrap_or(&5432);
-        let database = config.get_dbname().ok_or(ConfigError::Url)?;
-        Ok(Database {
-            shown: format!("{host}:{port}/{database}"),
-            url: Arc::new(Zeroizing::new(url.to_owned())),
-        })
+        let address = Address::parse(url)?;
+        Ok(Database { address })
     }
 
     pub(super) fn has_password(&self) -> bool {
-        self.config().get_password().is_some()
-    }
-
-    fn config(&self) -> Config {
-        self.url.parse().expect("it was parsed before")
+        self.address.config().get_password().is_some()
     }
 
     /// Must be called within a runtime, and not on a thread that drives it.
@@ -125,24 +105,25 @@ impl Database {
     /// Names the database to those who run it; a job's report does not.
     fn log(&self, error: &Error) {
         if error.code() == ReasonCode::SourceUnavailable {
-            tracing::warn!(database = self.shown, "{error}");
+            tracing::warn!(database = %self.address, "{error}");
         }
     }
 
     async fn connect(&self, relation: &Relation) -> Result<Session, Error> {
-        let mut config = self.config();
+        let (mut config, tls) = (self.address.config(), self.address.tls());
         config
             .application_name("concord")
             .keepalives_idle(Duration::from_secs(limits::CONNECT_SECONDS_MAX))
             .tcp_user_timeout(Duration::from_secs(limits::SOURCE_READ_SECONDS_MAX));
         let limit = Duration::from_secs(limits::CONNECT_SECONDS_MAX);
-        let connected = match timeout(limit, config.connect(NoTls)).await {
+        let connected = match timeout(limit, config.connect(tls.clone())).await {
             Ok(connected) => connected.map_err(|error| failed(relation, &error)),
             Err(_) => Err(unreadable(relation, "its server does not answer")),
         };
         let (client, connection) = connected.inspect_err(|error| self.log(error))?;
         Ok(Session {
             client,
+            tls,
             connection: AbortOnDropHandle::new(tokio::spawn(async {
                 // Whoever waits for an answer is told.
                 let _ = connection.await;
@@ -154,6 +135,7 @@ impl Database {
 /// One connection, which ends with it.
 struct Session {
     client: Client,
+    tls: Tls,
     connection: AbortOnDropHandle<()>,
 }
 
@@ -242,7 +224,7 @@ impl Session {
         if !in_order {
             let cancel = self.client.cancel_token();
             // A server that cannot be reached sees the connection end.
-            let _ = timeout(limit, cancel.cancel_query(NoTls)).await;
+            let _ = timeout(limit, cancel.cancel_query(self.tls)).await;
             return;
         }
         drop(self.client);
@@ -266,10 +248,9 @@ fn unreadable(relation: &Relation, cause: &str) -> Error {
 /// Tells the kind of an error only: the server's message may hold a name, a value, the statement.
 fn failed(relation: &Relation, error: &tokio_postgres::Error) -> Error {
     let Some(code) = error.code() else {
-        return unreadable(
-            relation,
-            "the connection to its server cannot be made, or broke",
-        );
+        let fault = tls_fault(error);
+        let cause = "the connection to its server cannot be made, or broke";
+        return unreadable(relation, fault.as_deref().unwrap_or(cause));
     };
     match code {
         &SqlState::QUERY_CANCELED => slow(relation),

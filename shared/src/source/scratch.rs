@@ -30,10 +30,12 @@ impl Scratch {
     /// The address of a role that may read every table of the database, and no more.
     pub(crate) async fn reader(&self) -> String {
         let name = &self.name;
-        let role = format!("CREATE ROLE {name} LOGIN IN ROLE pg_read_all_data");
+        let password = Uuid::new_v4().simple();
+        let role =
+            format!("CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE pg_read_all_data");
         execute(&server(), &role).await;
         let (_, host) = self.url.split_once('@').unwrap();
-        format!("postgres://{name}@{host}")
+        format!("postgres://{name}:{password}@{host}")
     }
 
     pub(crate) async fn execute(&self, sql: &str) {
@@ -65,12 +67,16 @@ async fn execute(url: &str, sql: &str) {
     connect(url).await.batch_execute(sql).await.unwrap();
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's server is no argument")]
 fn server() -> String {
-    std::env::var(VARIABLE).unwrap_or_else(|_| {
+    variable(VARIABLE)
+}
+
+/// What a test needs to know of the server it runs beside.
+#[expect(clippy::disallowed_methods, reason = "a test's server is no argument")]
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
         panic!(
-            "this test needs a PostgreSQL server of its own: set {VARIABLE} to the url of a \
-             superuser, such as postgres://postgres@127.0.0.1:5433/postgres"
+            "{name} is not set: run `deploy/with-services.sh cargo test --workspace` (README.md)"
         )
     })
 }

@@ -173,7 +173,8 @@ fn with_homes(test: impl FnOnce(&Homes)) {
     });
     let names = ["csv:.", "sqlite:text.db", "sqlite:typed.db"];
     let mut sources: Vec<_> = names.map(|text| (text, source(text, folder.path()))).into();
-    sources.push(("postgres", source(&url, folder.path())));
+    let database = Source::parse("env:URL", folder.path(), &|_| Some(url.clone()));
+    sources.push(("postgres", database.unwrap()));
     let homes = Homes {
         folder,
         scratch,

@@ -21,12 +21,12 @@ use diesel_async::pooled_connection::{
 };
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use tokio_postgres::config::Host;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::Config;
 
 use super::schema::jobs;
 use super::{Error, migration};
 use crate::limits;
+use crate::postgres::{Address, Tls};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/postgres");
 
@@ -73,24 +73,32 @@ pub(super) async fn lock(connection: &mut Connection, job: &str) -> Result<(), E
     Ok(())
 }
 
+/// A server, and how to enter it.
+#[derive(Clone)]
+struct Server {
+    /// Where it is, without the name and password that open it.
+    shown: String,
+    config: Config,
+    tls: Tls,
+}
+
 pub(super) async fn connect(url: &str) -> Result<Postgres, Error> {
-    if !["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
-    {
-        return Err(Error::Url);
-    }
-    // The parser's own words may quote the password.
-    let mut config: Config = url.parse().map_err(|_| Error::Url)?;
+    let address = Address::parse(url)?;
+    let mut config = address.config();
     config
         .application_name("concord")
         .connect_timeout(Duration::from_secs(limits::CONNECT_SECONDS_MAX))
         .keepalives_idle(Duration::from_secs(limits::STORE_STATEMENT_SECONDS_MAX))
         .tcp_user_timeout(Duration::from_secs(limits::STORE_STATEMENT_SECONDS_MAX));
-    migrate(&config).await?;
+    let server = Server {
+        shown: address.to_string(),
+        config,
+        tls: address.tls(),
+    };
+    migrate(&server).await?;
     Ok(Postgres {
-        readers: pool(&config, settings(true), limits::STORE_READERS_MAX),
-        writers: pool(&config, settings(false), limits::STORE_WRITERS_MAX),
+        readers: pool(&server, settings(true), limits::STORE_READERS_MAX),
+        writers: pool(&server, settings(false), limits::STORE_WRITERS_MAX),
     })
 }
 
@@ -108,14 +116,14 @@ fn settings(only_reads: bool) -> String {
     )
 }
 
-fn pool(config: &Config, settings: String, size: usize) -> Pool<Connection> {
+fn pool(server: &Server, settings: String, size: usize) -> Pool<Connection> {
     let mut manager = ManagerConfig::<Connection>::default();
     manager.recycling_method = RecyclingMethod::Fast;
-    let config = config.clone();
+    let server = server.clone();
     manager.custom_setup = Box::new(move |_| {
-        let (config, settings) = (config.clone(), settings.clone());
+        let (server, settings) = (server.clone(), settings.clone());
         Box::pin(async move {
-            let mut connection = establish(&config).await?;
+            let mut connection = establish(&server).await?;
             connection
                 .batch_execute(&settings)
                 .await
@@ -150,21 +158,22 @@ async fn check(connection: &mut Connection, unused: Duration) -> Result<(), Hook
     }
 }
 
-async fn establish(config: &Config) -> Result<Connection, ConnectionError> {
-    let (client, connection) = config
-        .connect(NoTls)
+async fn establish(server: &Server) -> Result<Connection, ConnectionError> {
+    let (client, connection) = server
+        .config
+        .connect(server.tls.clone())
         .await
         .map_err(|error| ConnectionError::BadConnection(reason(&error)))?;
     Connection::try_from_client_and_connection(client, connection).await
 }
 
-async fn migrate(config: &Config) -> Result<(), Error> {
+async fn migrate(server: &Server) -> Result<(), Error> {
     let fails = |reason: String| Error::Connect {
-        server: server(config),
+        server: server.shown.clone(),
         reason,
     };
     let limit = Duration::from_secs(limits::CONNECT_SECONDS_MAX);
-    let mut connection = tokio::time::timeout(limit, establish(config))
+    let mut connection = tokio::time::timeout(limit, establish(server))
         .await
         .map_err(|_| fails("no answer in time".to_owned()))?
         .map_err(|error| fails(error.to_string()))?;
@@ -182,18 +191,6 @@ async fn migrate(config: &Config) -> Result<(), Error> {
         migration::Fault::Unknown { found, known } => Error::Schema { found, known },
         migration::Fault::Refused(error) => fails(error.to_string()),
     })
-}
-
-/// Where the server is, without the name and password that open it.
-fn server(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => "localhost".to_owned(),
-    };
-    let port = config.get_ports().first().unwrap_or(&5432);
-    let database = config.get_dbname().unwrap_or_default();
-    format!("{host}:{port}/{database}")
 }
 
 /// An error with its cause: a server's "connection refused" stands in the latter.

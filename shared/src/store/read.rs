@@ -79,6 +79,23 @@ impl Store {
         found.map(row::job).transpose()
     }
 
+    /// Which party leads a job.
+    ///
+    /// # Errors
+    /// As [`Store::job`].
+    pub async fn guest(&self, job: JobId) -> Result<Option<PartyId>, Error> {
+        let found = read!(self, readers, |connection, _now| {
+            jobs::table
+                .filter(jobs::id.eq(job.to_string()))
+                .select(jobs::guest)
+                .first::<i64>(connection)
+                .await
+                .optional()?
+        });
+        let guest = found.map(|guest| unsigned(guest, "jobs", "guest"));
+        Ok(guest.transpose()?.map(PartyId))
+    }
+
     /// A job by its name outside.
     ///
     /// # Errors

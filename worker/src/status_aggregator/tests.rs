@@ -84,7 +84,8 @@ impl World {
     fn start(&self, timing: Timing) -> JoinHandle<Result<(), bus::Error>> {
         let (store, bus) = (self.store.clone(), self.bus.clone());
         let (wake, shutdown) = (self.wake.clone(), self.shutdown.clone());
-        tokio::spawn(run(store, bus, timing, wake, shutdown))
+        let nobody = Vouching::Nobody;
+        tokio::spawn(run(store, bus, timing, nobody, wake, shutdown))
     }
 
     async fn submit(&self) -> Submitted {
@@ -540,6 +541,55 @@ async fn a_grant_to_a_dead_worker_opens_the_next_attempt() {
     let event = message::encode(&event);
     world.bus.publish(queue::EVENTS, event).await.unwrap();
     reaches(&mut invitations, invitation(&submitted, 2)).await;
+}
+
+/// A host of the job knows its fence, and has queues of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_its_guest_moves_a_job() {
+    let world = World::new().await;
+    world.start(CALM);
+    let submitted = world.submit_training().await;
+    let mut session = world.session(&submitted, 1).await;
+    session.claim().await;
+    session.granted().await;
+    let (host, own) = (PartyId(3), queue::session(PartyId(3), Uuid::new_v4()));
+    let reason = Reason {
+        code: ReasonCode::Internal,
+        text: "mine".to_owned(),
+        party: None,
+    };
+    let failed = |party, reply_to: &str| {
+        message::encode(&Event {
+            fence: session.fence,
+            party,
+            reply_to: reply_to.to_owned(),
+            body: EventBody::Failed {
+                reason: reason.clone(),
+            },
+        })
+    };
+    let beat = message::encode(&Beat {
+        fence: session.fence,
+        reply_to: own.clone(),
+        progress: at(7),
+        waiting: Vec::new(),
+    });
+    for (queue, body) in [
+        (queue::EVENTS, failed(host, &own)),
+        (queue::EVENTS, failed(PARTY, &own)),
+        (queue::EVENTS, failed(host, &session.queue)),
+        (queue::BEATS, beat),
+    ] {
+        world.bus.publish(queue, body).await.unwrap();
+    }
+    let refused = async {
+        while world.store.dead_letters(None, 10).await.unwrap().len() < 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    let job = world.job(&submitted).await;
+    assert_eq!((job.status, job.attempt), (JobStatus::Running, Attempt(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

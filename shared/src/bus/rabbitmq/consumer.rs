@@ -273,6 +273,11 @@ impl Delivery {
         self.source.shared.inward(&self.message().properties)
     }
 
+    pub(in crate::bus) fn user(&self) -> Option<&str> {
+        let user = self.message().properties.user_id().as_ref();
+        user.map(|user| user.as_str())
+    }
+
     pub(in crate::bus) fn attempts(&self) -> u32 {
         self.attempts
     }

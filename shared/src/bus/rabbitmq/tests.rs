@@ -55,6 +55,8 @@ impl World {
         let bus = super::Bus::with_patience(self.config(url), patience).unwrap();
         let bus = Bus::Rabbitmq(bus);
         up(&bus).await;
+        let dead = bus.declare(crate::message::queue::DEAD, QueueKind::Durable);
+        dead.await.unwrap();
         (bus, proxy)
     }
 

@@ -27,10 +27,9 @@ pub(super) struct Topology {
 
 impl Topology {
     pub(super) fn new(prefix: String) -> Topology {
-        let dead = (queue::DEAD.to_owned(), QueueKind::Durable);
         Topology {
             prefix,
-            declared: Mutex::new(HashMap::from([dead])),
+            declared: Mutex::default(),
         }
     }
 

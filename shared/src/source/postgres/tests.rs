@@ -11,8 +11,9 @@ use crate::source::Source;
 use crate::source::scratch::{self, Scratch};
 use crate::table::{Classes, DataError, Dropped, Label, Needed, Table};
 
+/// The database at this address, which stands in the environment, as one with a password must.
 fn source(url: &str) -> Source {
-    Source::parse(url, Path::new(""), &|_| None).unwrap()
+    Source::parse("env:URL", Path::new(""), &|_| Some(url.to_owned())).unwrap()
 }
 
 /// Runs a test within a runtime, on a database that a script filled; the source is of a role that
@@ -395,13 +396,10 @@ fn reading_ends_when_its_time_is_over_and_the_server_stops_too() {
 fn trouble_with_the_server_is_told_without_names() {
     with_database("CREATE TABLE t (unique_id int);", |_, scratch, _| {
         let (_, place) = scratch.url.split_once('@').unwrap();
-        let (server, _) = place.rsplit_once('/').unwrap();
+        let (server, _) = scratch.url.rsplit_once('/').unwrap();
         for (url, word) in [
-            (format!("postgres://mallory@{place}"), "refuses the role"),
-            (
-                format!("postgres://postgres@{server}/gone_x"),
-                "lacks the database",
-            ),
+            (format!("postgres://mallory:x@{place}"), "refuses the role"),
+            (format!("{server}/gone_x"), "lacks the database"),
             (
                 "postgres://mallory@127.0.0.1:1/gone_x".to_owned(),
                 "connection",
@@ -416,6 +414,42 @@ fn trouble_with_the_server_is_told_without_names() {
                 "{text}"
             );
         }
+    });
+}
+
+#[test]
+fn rows_travel_encrypted_from_a_server_that_is_vouched_for() {
+    let script = "CREATE VIEW t AS SELECT 1 AS unique_id,
+        (SELECT ssl::int FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS encrypted";
+    with_database(script, |runtime, scratch, _| {
+        let reader = scratch.url.replace("127.0.0.1", "localhost");
+        let sql = format!(
+            "CREATE ROLE {0}_reader LOGIN PASSWORD 'x' IN ROLE pg_read_all_data",
+            scratch.reader_name()
+        );
+        runtime.block_on(scratch.execute(&sql));
+        let (_, place) = scratch.url.split_once('@').unwrap();
+        let role = format!("postgres://{}_reader:x@{place}", scratch.reader_name());
+        let by = |url: &str, authority: &str| {
+            let file = scratch::variable(authority);
+            source(&format!("{url}?sslmode=verify-full&sslrootcert={file}"))
+        };
+        let (right, other) = ("CONCORD_TEST_POSTGRES_CA", "CONCORD_TEST_AMQPS_CA");
+        for (source, encrypted) in [(source(&role), 0.0), (by(&role, right), 1.0)] {
+            let (table, _) = read(&source, "select * from t", &["encrypted"]).unwrap();
+            assert_eq!(table.values[[0, 0]], encrypted);
+        }
+        for (source, cause) in [
+            (by(&role, other), "UnknownIssuer"),
+            (by(&reader, right), "not valid for name"),
+        ] {
+            let error = failure(&source, "select * from t", &[]);
+            assert_eq!(error.code(), ReasonCode::SourceUnavailable);
+            let text = error.to_string();
+            assert!(text.contains("TLS: ") && text.contains(cause), "{text}");
+        }
+        let sql = format!("DROP ROLE {}_reader", scratch.reader_name());
+        runtime.block_on(scratch.execute(&sql));
     });
 }
 

@@ -136,6 +136,36 @@ async fn a_server_that_is_not_there_is_an_outage_without_a_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_connection_is_encrypted_to_a_server_that_is_vouched_for() {
+    let scratch = Scratch::new().await;
+    let by = |url: &str, authority: &str| {
+        let file = scratch::variable(authority);
+        format!("{url}?sslmode=verify-full&sslrootcert={file}")
+    };
+    let (right, other) = ("CONCORD_TEST_POSTGRES_CA", "CONCORD_TEST_AMQPS_CA");
+    let store = Store::connect(&by(&scratch.url, right)).await.unwrap();
+    let submitted = submit(&store).await;
+    job(&store, &submitted).await;
+    let client = scratch::connect(&scratch.url).await;
+    let sql = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+        WHERE datname = current_database() AND application_name = 'concord'";
+    let rows = client.query(sql, &[]).await.unwrap();
+    let encrypted: Vec<bool> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(encrypted, [true]);
+
+    let elsewhere = scratch.url.replace("127.0.0.1", "localhost");
+    for (url, cause) in [
+        (by(&scratch.url, other), "UnknownIssuer"),
+        (by(&elsewhere, right), "not valid for name"),
+    ] {
+        let error = Store::connect(&url).await.err().unwrap();
+        assert!(error.is_outage(), "{error}");
+        assert!(error.to_string().contains(cause), "{error}");
+    }
+    scratch.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_address_is_refused_without_a_word_of_it() {
     for url in [
         "postgres://somebody:s3cret@host:port/concord",
@@ -144,7 +174,10 @@ async fn a_malformed_address_is_refused_without_a_word_of_it() {
         "mysql://somebody:s3cret@host/concord",
     ] {
         let error = Store::connect(url).await.err().unwrap();
-        assert!(matches!(error, Error::Url) && !error.is_outage(), "{url}");
+        assert!(
+            matches!(error, Error::Address(_)) && !error.is_outage(),
+            "{url}"
+        );
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
 }
