@@ -49,6 +49,7 @@ pub(crate) async fn submit(
     let new = NewJob {
         spec,
         owner,
+        creator: None,
         echo,
         deadline,
         key,

@@ -98,6 +98,14 @@ impl Spec {
             Spec::Infer(spec) => spec.party,
         }
     }
+
+    /// The parties whose rows it uses, ascending: who may know of the job.
+    pub fn participants(&self) -> Vec<PartyId> {
+        match self {
+            Spec::Train(spec) => spec.parties.ascending(),
+            Spec::Infer(spec) => vec![spec.party],
+        }
+    }
 }
 
 impl TrainSpec {

@@ -143,6 +143,7 @@ impl World {
         let new = NewJob {
             spec,
             owner,
+            creator: None,
             echo: String::new(),
             deadline,
             key: None,
