@@ -12,6 +12,7 @@ use shared::limits::PARTY_ID_MAX;
 use shared::session::Permits;
 use shared::source::{Environment, Source};
 
+use crate::callers::Mode;
 use crate::settings;
 
 /// A federation whose every entry is in order.
@@ -20,6 +21,8 @@ pub struct Federation {
     pub listen: SocketAddr,
     /// Where jobs, models and keys are kept.
     pub data_dir: PathBuf,
+    /// Whose word the API takes.
+    pub callers: Mode,
     /// How clients reach this server, where that is not what they say in `Host`.
     pub base: Option<Base>,
     /// The hospitals.
@@ -42,6 +45,10 @@ struct File {
     listen: SocketAddr,
     data_dir: PathBuf,
     base: Option<String>,
+    #[serde(default)]
+    callers: Mode,
+    #[serde(default)]
+    open_to_network: bool,
     party: Vec<Entry>,
 }
 
@@ -93,12 +100,15 @@ impl Federation {
             listen,
             data_dir,
             base,
+            callers,
+            open_to_network,
             party,
         } = settings::parse(text)?;
         let base = base
             .map(|base| Base::parse(&base))
             .transpose()
             .context("base")?;
+        callers.check(listen, open_to_network)?;
         let mut parties = BTreeMap::new();
         for entry in party {
             let id = PartyId(entry.id);
@@ -130,6 +140,7 @@ impl Federation {
         Ok(Federation {
             listen,
             data_dir: folder.join(data_dir),
+            callers,
             base,
             parties,
         })

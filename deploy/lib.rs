@@ -1,5 +1,6 @@
 //! Concord as one executable: what each command puts together.
 
+pub mod callers;
 pub mod data_dir;
 pub mod demo;
 pub mod directory;
@@ -10,3 +11,4 @@ pub mod secret;
 mod settings;
 pub mod standalone;
 pub mod submit;
+pub mod users;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use api::Callers;
 use shared::bus::Bus;
 use shared::id::PartyId;
 use shared::seal::Identity;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use worker::{party_worker, status_aggregator};
 
+use crate::callers::Mode;
 use crate::data_dir::DataDir;
 use crate::federation::Federation;
 
@@ -69,9 +71,11 @@ impl Standalone {
         let Federation {
             listen,
             data_dir,
+            callers: mode,
             base,
             parties,
         } = federation;
+        mode.warn(listen);
         let data_dir = DataDir::lock(&data_dir)?;
         let store = Store::open(&data_dir.database()).await?;
         let names = parties
@@ -84,6 +88,10 @@ impl Standalone {
             .with_context(|| format!("cannot listen on {listen}; is another server there?"))?;
         let address = listener.local_addr()?;
 
+        let callers = match mode {
+            Mode::Open => Callers::Open,
+            Mode::Accounts => Callers::accounts(data_dir.token_secrets()?),
+        };
         let (bus, submitted) = (Bus::local(), Arc::new(Notify::new()));
         let (mut workers, mut platform) = (Part::default(), Part::default());
         for config in configurations(&data_dir, parties)? {
@@ -102,6 +110,7 @@ impl Standalone {
             store,
             bus,
             submitted,
+            callers,
             base,
             now,
         };

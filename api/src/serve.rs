@@ -1,6 +1,7 @@
 //! The accept loop: bounded connections, a time limit on everything a client can drag out, and a
 //! drain at the end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,9 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use shared::limits;
@@ -25,6 +28,10 @@ use crate::answer::Error;
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Pause after the operating system refused a connection, which it does when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a request comes from, as far as the connection tells; beside each request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// How long a client may take over what, and how many may come at once.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +128,8 @@ async fn next_connection(
 }
 
 async fn connection(stream: TcpStream, app: Router, limits: Limits, shutdown: CancellationToken) {
+    let peer = stream.peer_addr().ok();
+    let peer = peer.map(|address| Peer(address.ip()));
     // hyper's own limit on the header starts with the first byte only.
     let mut byte = [0];
     let arrived = tokio::select! {
@@ -130,11 +139,18 @@ async fn connection(stream: TcpStream, app: Router, limits: Limits, shutdown: Ca
     if !matches!(arrived, Ok(Ok(1))) {
         return;
     }
+    let app = TowerToHyperService::new(app);
+    let app = service_fn(move |mut request: hyper::Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        app.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        .serve_connection(TokioIo::new(stream), app);
     tokio::pin!(connection);
     tokio::select! {
         // An error here is a client that went away or broke the protocol: hyper answered it.

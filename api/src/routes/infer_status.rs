@@ -5,14 +5,16 @@ use serde_json::{Value, json};
 use shared::job::JobStatus;
 
 use crate::answer::{Answer, Data};
+use crate::callers::Caller;
 use crate::request::{Parameters, order_id};
 use crate::{State, jobs, wording};
 
 pub(super) async fn handle(
     state: extract::State<State>,
+    caller: Caller,
     Parameters(parameters): Parameters,
 ) -> Answer {
-    let (job, _) = jobs::inference(&state, order_id(&parameters)?).await?;
+    let (job, _) = jobs::inference(&state, &caller, order_id(&parameters)?).await?;
     let scores = match job.status {
         JobStatus::Finished => jobs::scores(&state, &job).await?,
         JobStatus::Pending | JobStatus::Running | JobStatus::Failed | JobStatus::Cancelled => {

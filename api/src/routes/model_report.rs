@@ -8,14 +8,16 @@ use shared::party::Role;
 use shared::store::{DeadLetter, Job};
 
 use crate::answer::{Answer, Data};
+use crate::callers::Caller;
 use crate::request::{Parameters, order_id};
 use crate::{State, jobs, wording};
 
 pub(super) async fn handle(
     state: extract::State<State>,
+    caller: Caller,
     Parameters(parameters): Parameters,
 ) -> Answer {
-    let job = jobs::any(&state, order_id(&parameters)?).await?;
+    let job = jobs::any(&state, &caller, order_id(&parameters)?).await?;
     let mut report = of(&job, (state.now)());
     let letters = jobs::dead_letters(&state, &job).await?;
     report["dead_letters"] = letters.iter().map(dead_letter).collect();
