@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use api::Secrets;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use shared::id::PartyId;
@@ -32,10 +33,8 @@ impl DataDir {
     /// # Errors
     /// When another process has it, or it cannot be written.
     pub fn lock(path: &Path) -> anyhow::Result<DataDir> {
+        make(path)?;
         let shown = path.display();
-        fs::create_dir_all(path).with_context(|| format!("cannot make {shown}"))?;
-        fs::set_permissions(path, Permissions::from_mode(PRIVATE_FOLDER))
-            .with_context(|| format!("cannot keep {shown} private"))?;
         let mut options = OpenOptions::new();
         options
             .create(true)
@@ -59,7 +58,7 @@ impl DataDir {
 
     /// The embedded database.
     pub fn database(&self) -> PathBuf {
-        self.path.join("concord.sqlite")
+        database(&self.path)
     }
 
     /// A party's keys, made at first use.
@@ -72,6 +71,27 @@ impl DataDir {
             return read_identity(&self.path, party);
         }
         let identity = Identity::generate(&mut UnwrapErr(SysRng));
+        self.keep(&path, &*identity.to_bytes())?;
+        Ok(identity)
+    }
+
+    /// What tokens of the API are signed with, made at first use.
+    ///
+    /// # Errors
+    /// When the file is malformed, others than the owner may read it, or it cannot be written.
+    pub fn token_secrets(&self) -> anyhow::Result<Secrets> {
+        let path = self.path.join("keys").join("token.key");
+        if !path.try_exists()? {
+            let secret = Secrets::generate(&mut UnwrapErr(SysRng));
+            self.keep(&path, secret.as_bytes())?;
+        }
+        let text = read_private(&path)?;
+        let text = std::str::from_utf8(&text).unwrap_or_default();
+        Secrets::parse(text).with_context(|| path.display().to_string())
+    }
+
+    /// Writes a key to a file of its own in the folder `keys`.
+    fn keep(&self, path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         let folder = self.path.join("keys");
         fs::create_dir_all(&folder)?;
         fs::set_permissions(&folder, Permissions::from_mode(PRIVATE_FOLDER))?;
@@ -84,12 +104,28 @@ impl DataDir {
             .write(true)
             .mode(PRIVATE_FILE);
         let mut file = options.open(&half)?;
-        file.write_all(&*identity.to_bytes())?;
+        file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&half, &path)?;
+        fs::rename(&half, path)?;
         File::open(&folder)?.sync_all()?;
-        Ok(identity)
+        Ok(())
     }
+}
+
+/// Makes a data directory if need be, and keeps it private.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn make(path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    fs::create_dir_all(path).with_context(|| format!("cannot make {shown}"))?;
+    fs::set_permissions(path, Permissions::from_mode(PRIVATE_FOLDER))
+        .with_context(|| format!("cannot keep {shown} private"))
+}
+
+/// The embedded database of a data directory.
+pub(crate) fn database(data_dir: &Path) -> PathBuf {
+    data_dir.join("concord.sqlite")
 }
 
 fn key_file(data_dir: &Path, party: PartyId) -> PathBuf {
@@ -119,6 +155,13 @@ pub fn read_key_file(path: &Path) -> anyhow::Result<Identity> {
 /// # Errors
 /// When it is not there, or others may read it.
 pub(crate) fn read_private_file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let shown = path.display();
+    let bytes = read_private(path)?;
+    Identity::from_bytes(&bytes).with_context(|| format!("{shown} is no key file"))
+}
+
+/// Reads what only its owner may read.
+fn read_private(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let shown = path.display();
     let missing = || format!("cannot read the key file {shown}");
     let mode = fs::metadata(path)

@@ -12,6 +12,7 @@ use shared::limits::PARTY_ID_MAX;
 use shared::session::Permits;
 use shared::source::{Environment, Source};
 
+use crate::callers::Mode;
 use crate::{settings, tls};
 
 /// A federation whose every entry is in order.
@@ -20,6 +21,8 @@ pub struct Federation {
     pub listen: SocketAddr,
     /// Where jobs, models and keys are kept.
     pub data_dir: PathBuf,
+    /// Whose word the API takes.
+    pub callers: Mode,
     /// How clients reach this server, where that is not what they say in `Host`.
     pub base: Option<Base>,
     /// The server's certificate; `None` serves plain HTTP.
@@ -46,6 +49,10 @@ struct File {
     base: Option<String>,
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    #[serde(default)]
+    callers: Mode,
+    #[serde(default)]
+    open_to_network: bool,
     party: Vec<Entry>,
 }
 
@@ -99,6 +106,8 @@ impl Federation {
             base,
             tls_certificate,
             tls_key,
+            callers,
+            open_to_network,
             party,
         } = settings::parse(text)?;
         let base = base
@@ -106,6 +115,7 @@ impl Federation {
             .transpose()
             .context("base")?;
         let tls = tls::read(folder, tls_certificate, tls_key)?;
+        callers.check(listen, open_to_network)?;
         let mut parties = BTreeMap::new();
         for entry in party {
             let id = PartyId(entry.id);
@@ -137,6 +147,7 @@ impl Federation {
         Ok(Federation {
             listen,
             data_dir: folder.join(data_dir),
+            callers,
             base,
             tls,
             parties,

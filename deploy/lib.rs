@@ -1,5 +1,6 @@
 //! Concord as one executable: what each command puts together.
 
+pub mod callers;
 pub mod data_dir;
 pub mod demo;
 pub mod directory;
@@ -11,3 +12,4 @@ mod settings;
 pub mod standalone;
 pub mod submit;
 pub mod tls;
+pub mod users;

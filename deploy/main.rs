@@ -13,9 +13,12 @@ use concord::directory::Directory;
 use concord::export;
 use concord::federation::Federation;
 use concord::process::{Broker, Party, Platform};
+use concord::secret;
 use concord::standalone::Standalone;
 use concord::submit;
 use concord::tls;
+use concord::users;
+use shared::bus::Token;
 use shared::id::{ModelId, PartyId};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
     /// What is logged: error, warn, info, debug or trace, also by module [default: info, for
-    /// demo and submit warn].
+    /// demo, submit and user warn].
     #[arg(long, global = true, env = "CONCORD_LOG")]
     log: Option<String>,
     #[command(subcommand)]
@@ -60,6 +63,9 @@ enum Command {
     Party(Probed),
     /// Submit a batch of jobs, and follow them to their ends.
     Submit(Batch),
+    /// Make, change, disable and show the accounts of callers.
+    #[command(subcommand)]
+    User(users::Command),
     /// Make a party's keys, and print its entry for the directory.
     Keygen {
         /// The party: 1 is the platform's arbiter.
@@ -110,6 +116,10 @@ struct Batch {
     /// The federation's `queue_prefix`.
     #[arg(long, default_value = "", conflicts_with = "http")]
     queue_prefix: String,
+    /// Where a token of the API stands: env:NAME or file:PATH. It must be good until every line was
+    /// read by the API and every job has ended.
+    #[arg(long, value_name = "REFERENCE")]
+    token: Option<String>,
     /// Make new jobs, also of lines that were sent before.
     #[arg(long)]
     again: bool,
@@ -142,7 +152,10 @@ struct Probed {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let run = || -> anyhow::Result<()> {
-        let quiet = matches!(arguments.command, Command::Demo { .. } | Command::Submit(_));
+        let quiet = matches!(
+            arguments.command,
+            Command::Demo { .. } | Command::Submit(_) | Command::User(_)
+        );
         let default = if quiet { "warn" } else { "info" };
         let filter = filter(arguments.log.as_deref().unwrap_or(default))?;
         tracing_subscriber::fmt()
@@ -208,7 +221,8 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         }
         Command::Api(given) => {
             let platform = Platform::read(&given.config, &environment)?;
-            until_told(&given, |stop| platform.api(stop)).await
+            let callers = platform.callers(&environment)?;
+            until_told(&given, |stop| platform.api(callers, stop)).await
         }
         Command::Status(Probed { given, health }) => {
             let platform = Platform::read(&given.config, &environment)?;
@@ -223,6 +237,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             until_told(&given, |stop| party.run(health, stop)).await
         }
         Command::Submit(batch) => send(batch).await,
+        Command::User(command) => users::run(command, &environment, &mut std::io::stdout()).await,
         Command::Keygen { party, name, key } => {
             let identity = data_dir::make_key_file(&key)?;
             print(&Directory::entry(PartyId(party), &name, &identity.public()));
@@ -259,11 +274,14 @@ async fn send(batch: Batch) -> anyhow::Result<()> {
             .vouched_for_by(authorities.clone()),
         ),
     };
+    let token = batch.token.as_deref();
+    let token = token.map(|reference| secret::read("--token", reference, folder, &environment));
     let options = submit::Options {
         file: batch.file,
         api: batch.api,
         authorities,
         broker,
+        token: token.transpose()?.map(|text| Token::new(text.to_string())),
         again: batch.again,
         report: batch.report,
     };

@@ -1,11 +1,12 @@
 //! One process of a distributed Concord: its configuration, and what it runs.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use api::Base;
+use api::{Base, Callers};
 use serde::Deserialize;
 use shared::bus::{Bus, rabbitmq};
 use shared::id::PartyId;
@@ -20,6 +21,7 @@ use worker::party_worker;
 use worker::status_aggregator::{self, Vouching};
 use zeroize::Zeroizing;
 
+use crate::callers::{self, Mode};
 use crate::data_dir::read_key_file;
 use crate::directory::Directory;
 use crate::federation::Release;
@@ -33,6 +35,11 @@ struct PlatformFile {
     base: Option<String>,
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    #[serde(default)]
+    callers: Mode,
+    #[serde(default)]
+    open_to_network: bool,
+    token_secret: Option<String>,
     broker: String,
     broker_ca: Option<PathBuf>,
     /// Whether every party has a user of its own at the broker.
@@ -74,6 +81,9 @@ pub struct Platform {
     listen: SocketAddr,
     base: Option<Base>,
     tls: Option<api::Tls>,
+    callers: Mode,
+    token_secret: Option<String>,
+    folder: PathBuf,
     broker: Broker,
     vouching: Vouching,
     database: Zeroizing<String>,
@@ -174,8 +184,12 @@ impl Platform {
             database.starts_with("postgres://") || database.starts_with("postgresql://"),
             "database: it refers to something that does not start with postgres://"
         );
+        file.callers.check(file.listen, file.open_to_network)?;
         Ok(Platform {
             listen: file.listen,
+            callers: file.callers,
+            token_secret: file.token_secret,
+            folder: folder.to_owned(),
             base: file
                 .base
                 .map(|base| Base::parse(&base))
@@ -199,15 +213,35 @@ impl Platform {
         })
     }
 
-    async fn store(&self) -> anyhow::Result<Store> {
+    /// Whose word the API takes. Only its own processes need the secret of tokens.
+    ///
+    /// # Errors
+    /// When there are accounts and no secret for their tokens.
+    pub fn callers(&self, environment: Environment<'_>) -> anyhow::Result<Callers> {
+        match self.callers {
+            Mode::Open => Ok(Callers::Open),
+            Mode::Accounts => {
+                callers::accounts(self.token_secret.as_deref(), &self.folder, environment)
+            }
+        }
+    }
+
+    /// The hospitals.
+    pub(crate) fn parties(&self) -> &BTreeMap<PartyId, String> {
+        &self.directory.names
+    }
+
+    pub(crate) async fn store(&self) -> anyhow::Result<Store> {
         Ok(Store::connect(&self.database).await?)
     }
 
-    /// Runs `concord api`: HTTP and the queue of batches, any number of replicas.
+    /// Runs `concord api`: HTTP and the queue of batches, any number of replicas; `callers` is what
+    /// [`Platform::callers`] gives.
     ///
     /// # Errors
     /// When the database cannot be used or the address is taken.
-    pub async fn api(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn api(self, callers: Callers, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.callers.warn(self.listen);
         let store = self.store().await?;
         store.register_parties(self.directory.names.clone()).await?;
         let bus = self.broker.connect()?;
@@ -219,6 +253,7 @@ impl Platform {
             store,
             bus,
             submitted: Arc::new(Notify::new()),
+            callers,
             base: self.base,
             now: standalone::now,
         };

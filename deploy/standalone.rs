@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use api::Callers;
 use shared::bus::Bus;
 use shared::id::PartyId;
 use shared::seal::Identity;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use worker::{party_worker, status_aggregator};
 
+use crate::callers::Mode;
 use crate::data_dir::DataDir;
 use crate::federation::Federation;
 use crate::tls::warn_if_open;
@@ -70,10 +72,12 @@ impl Standalone {
         let Federation {
             listen,
             data_dir,
+            callers: mode,
             base,
             tls,
             parties,
         } = federation;
+        mode.warn(listen);
         let data_dir = DataDir::lock(&data_dir)?;
         let store = Store::open(&data_dir.database()).await?;
         let names = parties
@@ -87,6 +91,10 @@ impl Standalone {
         let address = listener.local_addr()?;
         let scheme = warn_if_open(address, tls.as_ref());
 
+        let callers = match mode {
+            Mode::Open => Callers::Open,
+            Mode::Accounts => Callers::accounts(data_dir.token_secrets()?),
+        };
         let (bus, submitted) = (Bus::local(), Arc::new(Notify::new()));
         let (mut workers, mut platform) = (Part::default(), Part::default());
         for config in configurations(&data_dir, parties)? {
@@ -106,6 +114,7 @@ impl Standalone {
             store,
             bus,
             submitted,
+            callers,
             base,
             now,
         };

@@ -21,11 +21,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rand::TryRng;
 use rand::rngs::SysRng;
+use shared::bus::Token;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use self::batch::Line;
-use self::client::{Client, End};
+use self::client::{Client, End, Unknown};
 use self::door::{Answer, Door};
 use self::progress::{Counts, Progress};
 use self::summary::Outcome;
@@ -44,6 +45,8 @@ pub struct Options {
     pub authorities: Option<String>,
     /// The broker whose queue takes the lines; `None` sends them by HTTP.
     pub broker: Option<Broker>,
+    /// Who asks, where the API wants to know.
+    pub token: Option<Token>,
     /// Whether lines that were sent before become new jobs.
     pub again: bool,
     /// Where the outcome of each line goes, as JSON lines.
@@ -66,11 +69,16 @@ pub async fn run(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
         // Now, not after the work.
         std::fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let client = Client::new(&options.api, options.authorities.as_deref())?;
-    client.health().await.context("nothing was sent")?;
+    let client = Client::new(
+        &options.api,
+        options.authorities.as_deref(),
+        options.token.clone(),
+    )?;
+    client.ready().await.context("nothing was sent")?;
     let door = match &options.broker {
         Some(broker) => {
-            let opening = door::Queue::open(broker.connect()?, &unique()?).await;
+            let opening =
+                door::Queue::open(broker.connect()?, &unique()?, options.token.clone()).await;
             Door::Queue(opening.context("nothing was sent")?)
         }
         None => Door::Http(client.clone()),
@@ -148,6 +156,7 @@ impl Work {
                 }
                 Some(looked) = looking.join_next() => match looked? {
                     Ok(ends) => self.ended(ends),
+                    Err(error) if error.is::<Unknown>() => return Err(error),
                     Err(error) => self.progress.silent(&error),
                 },
                 _ = look.tick() => {

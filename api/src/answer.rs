@@ -1,4 +1,5 @@
-//! What every `/model/*` call answers: the seed's envelope around data, or around one sentence.
+//! What every `/model/*` call answers: the seed's envelope around data, or around one sentence; and
+//! what `/sdk/computation/*` answers: its fields flat beside `code` and `msg`.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +19,10 @@ pub(crate) enum Error {
     /// The request breaks a rule that the API can see.
     #[error("{0}")]
     Invalid(String),
-    /// The caller is no participant.
+    /// Nobody knows who calls.
+    #[error("{0}")]
+    Unauthorized(&'static str),
+    /// The caller is another than it must be.
     #[error("{0}")]
     Forbidden(String),
     /// There is no such thing.
@@ -38,6 +42,9 @@ pub(crate) enum Error {
     /// The body is longer than allowed.
     #[error("the body is too long: at most {0} bytes are taken")]
     TooLarge(usize),
+    /// The caller asked too often; the seconds after which it may ask again.
+    #[error("too many requests: try again in {0} s")]
+    Busy(u64),
     /// The store does not answer; nothing of the request was kept.
     #[error("the store cannot be reached at the moment: try again later")]
     Store,
@@ -54,12 +61,14 @@ impl Error {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Error::Invalid(_) => StatusCode::BAD_REQUEST,
+            Error::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Error::Forbidden(_) => StatusCode::FORBIDDEN,
             Error::Unknown(_) => StatusCode::NOT_FOUND,
             Error::Method => StatusCode::METHOD_NOT_ALLOWED,
             Error::Late(_) => StatusCode::REQUEST_TIMEOUT,
             Error::Conflict(_) => StatusCode::CONFLICT,
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Error::Store | Error::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -68,13 +77,35 @@ impl Error {
 
 impl IntoResponse for Data {
     fn into_response(self) -> Response {
-        envelope(StatusCode::OK, self.0, Value::Null)
+        respond(StatusCode::OK, text(StatusCode::OK, &self.0, &Value::Null))
     }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        envelope(self.status(), Value::Null, Value::String(self.to_string()))
+        let message = Value::String(self.to_string());
+        refuse(&self, text(self.status(), &Value::Null, &message))
+    }
+}
+
+/// An answer of `/sdk/computation/*`; a success is an object of the fields beside `code` and `msg`.
+#[derive(Debug)]
+pub(crate) struct Flat(pub(crate) Result<Value, Error>);
+
+impl IntoResponse for Flat {
+    fn into_response(self) -> Response {
+        let said = |status: StatusCode, message: &str, mut fields: Value| {
+            fields["code"] = status.as_u16().into();
+            fields["msg"] = message.into();
+            fields.to_string()
+        };
+        match self.0 {
+            Ok(fields) => respond(StatusCode::OK, said(StatusCode::OK, "success", fields)),
+            Err(error) => {
+                let text = said(error.status(), &error.to_string(), json!({}));
+                refuse(&error, text)
+            }
+        }
     }
 }
 
@@ -91,8 +122,17 @@ fn text(status: StatusCode, data: &Value, message: &Value) -> String {
     json!({ "code": status.as_u16(), "data": data, "message": message }).to_string()
 }
 
-fn envelope(status: StatusCode, data: Value, message: Value) -> Response {
-    let body = text(status, &data, &message);
+fn refuse(error: &Error, body: String) -> Response {
+    let mut response = respond(error.status(), body);
+    if let Error::Busy(seconds) = error {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, (*seconds).into());
+    }
+    response
+}
+
+fn respond(status: StatusCode, body: String) -> Response {
     let headers = [
         (
             header::CONTENT_TYPE,

@@ -2,12 +2,14 @@
 //!
 //! A message's body is what HTTP takes, its `type` the route, its `message_id` the request's name
 //! (as the header `Idempotency-Key`), and the answer goes to `reply_to`, with the message's
-//! `correlation_id` or else its `message_id`. A message is settled after its job is on disk: one
+//! `correlation_id` or else its `message_id`. Who asks is said by its header `token`, which must be
+//! good when the message is read: one that waits in the queue for more than an hour is refused by
+//! 401, whatever its token was when it was sent. A message is settled after its job is on disk: one
 //! that comes again is answered as before. A refusal that nobody can be told of is parked.
 
 use std::time::Duration;
 
-use shared::bus::{Consumer, Delivery, Properties, QueueKind};
+use shared::bus::{Consumer, Delivery, Properties, QueueKind, Token};
 use shared::limits;
 use shared::message::queue;
 use tokio::task::JoinSet;
@@ -18,7 +20,7 @@ use crate::answer::{self, Answer, Error};
 use crate::fields::shortened;
 use crate::idempotency::Idempotency;
 use crate::submission::Route;
-use crate::{State, json};
+use crate::{State, callers, json};
 
 /// Takes jobs from the queue `submissions`, beside any number of others that do, until `shutdown`;
 /// then finishes what it is at. An outage of the bus or the store is waited out.
@@ -136,6 +138,8 @@ async fn take(state: &State, properties: &Properties, body: &[u8]) -> Answer {
     if body.len() > limits::BODY_BYTES_MAX {
         return Err(Error::TooLarge(limits::BODY_BYTES_MAX));
     }
+    let token = properties.token.as_ref().map(Token::as_str);
+    let caller = callers::identify(state, token).await?;
     let route = properties.kind.as_deref().unwrap_or_default();
     let route = Route::of(route).ok_or_else(|| unknown(route))?;
     let name = properties.id.as_deref().ok_or_else(|| {
@@ -145,7 +149,7 @@ async fn take(state: &State, properties: &Properties, body: &[u8]) -> Answer {
     })?;
     let body = json::parse(body)?;
     let name = Idempotency::new("message_id", name, route, &body)?;
-    route.take(state, &body, Some(name)).await
+    route.take(state, &caller, &body, Some(name)).await
 }
 
 /// What is said of a `type` that is no request for a job.

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::State;
 use crate::answer::Error;
+use crate::callers::{Account, Caller};
 use crate::idempotency::{self, Idempotency};
 
 impl From<store::Error> for Error {
@@ -33,11 +34,12 @@ pub(crate) async fn registered(state: &State) -> Result<BTreeSet<PartyId>, Error
     Ok(state.store.parties().await?.into_keys().collect())
 }
 
-/// Accepts a job: it is on disk when this returns. Its worker is told, if that goes quickly; a lost
-/// hint is repeated by the sweep.
+/// Accepts a job that a caller may ask for: it is on disk when this returns. Its worker is told, if
+/// that goes quickly; a lost hint is repeated by the sweep.
 /// A request whose name says that it was sent before is the job that came of it then.
 pub(crate) async fn submit(
     state: &State,
+    caller: &Caller,
     spec: Spec,
     echo: String,
     name: Option<Idempotency>,
@@ -49,6 +51,7 @@ pub(crate) async fn submit(
     let new = NewJob {
         spec,
         owner,
+        creator: caller.email().cloned(),
         echo,
         deadline,
         key,
@@ -76,15 +79,20 @@ pub(crate) async fn submit(
     Ok(submitted)
 }
 
-/// A job of any kind.
-pub(crate) async fn any(state: &State, order: OrderId) -> Result<Job, Error> {
+/// A job of any kind. One that the caller takes no part in is not there.
+pub(crate) async fn any(state: &State, caller: &Caller, order: OrderId) -> Result<Job, Error> {
     let found = state.store.job_by_order(order).await?;
-    found.ok_or_else(|| no_job(order))
+    let seen = found.filter(|job| caller.sees(&job.spec));
+    seen.ok_or_else(|| no_job(order))
 }
 
 /// A training job.
-pub(crate) async fn training(state: &State, order: OrderId) -> Result<(Job, TrainSpec), Error> {
-    let job = any(state, order).await?;
+pub(crate) async fn training(
+    state: &State,
+    caller: &Caller,
+    order: OrderId,
+) -> Result<(Job, TrainSpec), Error> {
+    let job = any(state, caller, order).await?;
     match job.spec.clone() {
         Spec::Train(spec) => Ok((job, spec)),
         Spec::Infer(_) => Err(wrong_kind(order, "an inference", "a training")),
@@ -92,8 +100,12 @@ pub(crate) async fn training(state: &State, order: OrderId) -> Result<(Job, Trai
 }
 
 /// An inference job.
-pub(crate) async fn inference(state: &State, order: OrderId) -> Result<(Job, InferSpec), Error> {
-    let job = any(state, order).await?;
+pub(crate) async fn inference(
+    state: &State,
+    caller: &Caller,
+    order: OrderId,
+) -> Result<(Job, InferSpec), Error> {
+    let job = any(state, caller, order).await?;
     match job.spec.clone() {
         Spec::Infer(spec) => Ok((job, spec)),
         Spec::Train(_) => Err(wrong_kind(order, "a training", "an inference")),
@@ -110,11 +122,17 @@ fn wrong_kind(OrderId(id): OrderId, is: &str, wanted: &str) -> Error {
     ))
 }
 
-/// The job that trains a model.
-pub(crate) async fn training_of(state: &State, model: ModelId) -> Result<(Job, TrainSpec), Error> {
+/// The job that trains a model. One that the caller takes no part in is not there.
+pub(crate) async fn training_of(
+    state: &State,
+    caller: &Caller,
+    model: ModelId,
+) -> Result<(Job, TrainSpec), Error> {
     let ModelId(id) = model;
     let unknown = || Error::Unknown(format!("`model_id` is {id}: there is no such model"));
-    let job = state.store.model(model).await?.ok_or_else(unknown)?.job;
+    let found = state.store.model(model).await?;
+    let seen = found.filter(|model| caller.sees(&model.job.spec));
+    let job = seen.ok_or_else(unknown)?.job;
     match job.spec.clone() {
         Spec::Train(spec) => Ok((job, spec)),
         Spec::Infer(_) => {
@@ -137,13 +155,21 @@ pub(crate) async fn dead_letters(state: &State, job: &Job) -> Result<Vec<DeadLet
     Ok(newest.await?)
 }
 
-/// At most `size` jobs before `before`, newest first.
+/// At most `size` jobs before `before` that the caller takes part in, newest first.
 pub(crate) async fn page(
     state: &State,
+    caller: &Caller,
     before: Option<OrderId>,
     size: usize,
 ) -> Result<Vec<Job>, Error> {
-    Ok(state.store.jobs(before, size).await?)
+    let page = match caller {
+        Caller::Anyone => state.store.jobs(before, size).await?,
+        Caller::Account(Account { party, .. }) => match party {
+            Some(party) => state.store.jobs_of(*party, before, size).await?,
+            None => Vec::new(),
+        },
+    };
+    Ok(page)
 }
 
 /// Ends a job; false when it had ended before.

@@ -3,11 +3,13 @@
 //! One file per verb in `routes/`; jobs also come in batches through a queue (`batch`), by the same
 //! code. What a request may say is read field by field
 //! (`train_request`, `infer_request`, `hyperparameters`), what is answered has one envelope
-//! (`answer`), and the seed's words for our states are in `wording`.
+//! (`answer`), and the seed's words for our states are in `wording`. Who may ask for what stands in
+//! `callers`, by `token`, `password` and `rate`.
 
 mod answer;
 mod base;
 mod batch;
+mod callers;
 pub mod check;
 mod fields;
 mod hyperparameters;
@@ -15,6 +17,8 @@ mod idempotency;
 mod infer_request;
 mod jobs;
 mod json;
+pub mod password;
+mod rate;
 mod readiness;
 mod request;
 mod routes;
@@ -22,6 +26,7 @@ mod serve;
 mod sql;
 mod submission;
 mod tls;
+mod token;
 mod train_request;
 mod wording;
 
@@ -34,9 +39,11 @@ use tokio::sync::Notify;
 
 pub use base::{Base, BaseError};
 pub use batch::take_batches;
+pub use callers::{Accounts, Callers};
 pub use readiness::{Needs, probes};
 pub use serve::{Limits, serve};
 pub use tls::{Tls, TlsError};
+pub use token::{Secrets, SecretsError};
 
 /// What every request is answered from.
 #[derive(Clone)]
@@ -47,6 +54,8 @@ pub struct State {
     pub bus: Bus,
     /// Rung after each new job, so that a sweep in this process looks at once.
     pub submitted: Arc<Notify>,
+    /// Whose word counts.
+    pub callers: Callers,
     /// How clients reach this server; `None` takes the request's header Host.
     pub base: Option<Base>,
     /// Unix milliseconds.

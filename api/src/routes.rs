@@ -12,32 +12,80 @@ mod model_report;
 mod model_result;
 pub(crate) mod model_train;
 mod train_status;
+mod user_gen_token;
+mod user_info;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
 
-use crate::answer::Error;
+use crate::answer::{Error, Flat};
 use crate::{State, readiness};
 
-/// Every path of the API.
+/// A path, its method, and who answers.
+pub(crate) type Route = (&'static str, Method, MethodRouter<State>);
+
+/// Every path of the API. `/model/*` and `userInfo` are for callers that are known, the rest is for
+/// everybody.
+pub(crate) fn all() -> [Route; 17] {
+    [
+        ("/model/train", Method::POST, post(model_train::handle)),
+        (
+            "/model/train_status",
+            Method::GET,
+            get(train_status::handle),
+        ),
+        ("/model/info", Method::GET, get(model_info::handle)),
+        ("/model/infer", Method::POST, post(model_infer::handle)),
+        (
+            "/model/infer_status",
+            Method::GET,
+            get(infer_status::handle),
+        ),
+        (
+            "/model/board_url",
+            Method::GET,
+            get(model_board_url::handle),
+        ),
+        ("/model/list", Method::GET, get(model_list::handle)),
+        ("/model/cancel", Method::POST, post(model_cancel::handle)),
+        ("/model/report", Method::GET, get(model_report::handle)),
+        ("/model/result", Method::GET, get(model_result::handle)),
+        (GEN_TOKEN, Method::POST, post(user_gen_token::handle)),
+        (USER_INFO, Method::GET, get(user_info::handle)),
+        ("/health", Method::GET, get(health::handle)),
+        ("/ready", Method::GET, get(readiness::ready)),
+        ("/board", Method::GET, get(board::page)),
+        ("/board.css", Method::GET, get(board::style)),
+        ("/board.js", Method::GET, get(board::script)),
+    ]
+}
+
+/// What the paths begin with that answer in the other dialect.
+const FLAT: &str = "/sdk/computation/";
+const GEN_TOKEN: &str = "/sdk/computation/user/genToken";
+const USER_INFO: &str = "/sdk/computation/user/userInfo";
+
+/// The API.
 pub(crate) fn router(state: State) -> Router {
-    Router::new()
-        .route("/model/train", post(model_train::handle))
-        .route("/model/train_status", get(train_status::handle))
-        .route("/model/info", get(model_info::handle))
-        .route("/model/infer", post(model_infer::handle))
-        .route("/model/infer_status", get(infer_status::handle))
-        .route("/model/board_url", get(model_board_url::handle))
-        .route("/model/list", get(model_list::handle))
-        .route("/model/cancel", post(model_cancel::handle))
-        .route("/model/report", get(model_report::handle))
-        .route("/model/result", get(model_result::handle))
-        .route("/health", get(health::handle))
-        .route("/ready", get(readiness::ready))
-        .route("/board", get(board::page))
-        .route("/board.css", get(board::style))
-        .route("/board.js", get(board::script))
-        .method_not_allowed_fallback(async || Error::Method)
-        .fallback(async || Error::Unknown("there is nothing at this path".to_owned()))
+    all()
+        .into_iter()
+        .fold(Router::new(), |router, (path, _, handler)| {
+            router.route(path, handler)
+        })
+        .method_not_allowed_fallback(async |uri: Uri| refuse(&uri, Error::Method))
+        .fallback(async |uri: Uri| {
+            let nothing = "there is nothing at this path".to_owned();
+            refuse(&uri, Error::Unknown(nothing))
+        })
         .with_state(state)
+}
+
+/// In the dialect of the path.
+fn refuse(uri: &Uri, error: Error) -> Response {
+    match uri.path().starts_with(FLAT) {
+        true => Flat(Err(error)).into_response(),
+        false => error.into_response(),
+    }
 }

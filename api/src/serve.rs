@@ -1,6 +1,7 @@
 //! The accept loop: bounded connections, a time limit on everything a client can drag out, and a
 //! drain at the end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,9 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use shared::limits;
@@ -28,6 +31,10 @@ use crate::tls::{Encrypted, Tls};
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Pause after the operating system refused a connection, which it does when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a request comes from, as far as the connection tells; beside each request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// How long a client may take over what, and how many may come at once.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +145,8 @@ async fn connection(
     limits: Limits,
     shutdown: CancellationToken,
 ) {
+    let peer = stream.peer_addr().ok();
+    let peer = peer.map(|address| Peer(address.ip()));
     let greeted = async {
         // hyper's own limit on the header starts with the first byte only.
         let arrived = timeout(limits.first_byte, stream.peek(&mut [0])).await;
@@ -161,8 +170,8 @@ async fn connection(
         greeted = greeted => greeted,
     };
     match greeted {
-        Some(Stream::Plain(stream)) => converse(stream, app, limits, shutdown).await,
-        Some(Stream::Encrypted(stream)) => converse(stream, app, limits, shutdown).await,
+        Some(Stream::Plain(stream)) => converse(stream, app, peer, limits, shutdown).await,
+        Some(Stream::Encrypted(stream)) => converse(stream, app, peer, limits, shutdown).await,
         None => {}
     }
 }
@@ -177,14 +186,22 @@ enum Stream {
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: Router,
+    peer: Option<Peer>,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
+    let app = TowerToHyperService::new(app);
+    let app = service_fn(move |mut request: hyper::Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        app.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        .serve_connection(TokioIo::new(stream), app);
     tokio::pin!(connection);
     tokio::select! {
         // An error here is a client that went away or broke the protocol: hyper answered it.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::State;
 use crate::answer::Answer;
+use crate::callers::Caller;
 use crate::idempotency::Idempotency;
 use crate::routes::{model_infer, model_train};
 
@@ -35,12 +36,13 @@ impl Route {
     pub(crate) async fn take(
         self,
         state: &State,
+        caller: &Caller,
         body: &Value,
         name: Option<Idempotency>,
     ) -> Answer {
         match self {
-            Route::Train => model_train::take(state, body, name).await,
-            Route::Infer => model_infer::take(state, body, name).await,
+            Route::Train => model_train::take(state, caller, body, name).await,
+            Route::Infer => model_infer::take(state, caller, body, name).await,
         }
     }
 }

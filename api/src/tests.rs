@@ -1,6 +1,8 @@
 //! The API as its clients meet it: requests in, bytes out, with a store of its own per test.
 
+mod accounts;
 mod answers;
+mod authorisation;
 mod batch;
 mod refusals;
 mod serving;

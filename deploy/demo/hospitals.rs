@@ -53,6 +53,7 @@ pub(super) struct Hospital {
 struct File<'a> {
     listen: &'a str,
     data_dir: &'a str,
+    callers: &'a str,
     party: Vec<Entry<'a>>,
 }
 
@@ -126,6 +127,8 @@ impl Hospitals {
         let file = File {
             listen: LISTEN,
             data_dir: "platform",
+            // It listens on this machine alone.
+            callers: "open",
             party,
         };
         let path = folder.join("federation.toml");

@@ -1,12 +1,16 @@
 //! What a batch asks of the API by HTTP.
 
 use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use shared::bus::Token;
 
 use super::batch::Line;
 use crate::tls;
@@ -15,10 +19,27 @@ const REQUEST_SECONDS_MAX: u64 = 30;
 /// Jobs on a page of the list: as many as the API gives.
 const PAGE: usize = shared::limits::JOBS_PAGE_MAX;
 
+/// The API does not know who asks, in its words; asking again does not help.
+#[derive(Debug)]
+pub(super) struct Unknown(String);
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}; the same command with another --token goes on",
+            self.0
+        )
+    }
+}
+
+impl Error for Unknown {}
+
 /// One server's API.
 #[derive(Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
+    token: Option<Token>,
     /// What every address starts with.
     pub(super) base: String,
 }
@@ -72,7 +93,11 @@ struct Report {
 impl Client {
     /// # Errors
     /// When it is no address of a server.
-    pub(super) fn new(base: &str, authorities: Option<&str>) -> anyhow::Result<Client> {
+    pub(super) fn new(
+        base: &str,
+        authorities: Option<&str>,
+        token: Option<Token>,
+    ) -> anyhow::Result<Client> {
         ensure!(
             base.starts_with("http://") || base.starts_with("https://"),
             "--api {base}: it must start with http:// or https://"
@@ -81,15 +106,23 @@ impl Client {
             .timeout(Duration::from_secs(REQUEST_SECONDS_MAX))
             .build()?;
         let base = base.trim_end_matches('/').to_owned();
-        Ok(Client { http, base })
+        Ok(Client { http, token, base })
     }
 
-    /// Whether the API takes jobs now.
+    /// Whether the API takes jobs now, and knows who asks.
     ///
     /// # Errors
     /// Why not.
-    pub(super) async fn health(&self) -> anyhow::Result<()> {
-        self.get::<Value>("/health").await.map(drop)
+    pub(super) async fn ready(&self) -> anyhow::Result<()> {
+        self.get::<Value>("/health").await?;
+        self.get::<Value>("/model/list?size=1").await.map(drop)
+    }
+
+    fn known(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.header("token", token.as_str()),
+            None => request,
+        }
     }
 
     /// Posts a line; `None` when it may be taken later.
@@ -100,7 +133,7 @@ impl Client {
         let address = format!("{}{}", self.base, line.route);
         let request = self.http.post(&address).body(line.body.clone());
         let request = request.header("Idempotency-Key", &line.key);
-        let Ok(response) = request.send().await else {
+        let Ok(response) = self.known(request).send().await else {
             return Ok(None);
         };
         let status = response.status().as_u16();
@@ -163,9 +196,11 @@ impl Client {
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let address = format!("{}{path}", self.base);
         let answer = async {
-            let response = self.http.get(&address).send().await?;
+            let response = self.known(self.http.get(&address)).send().await?;
+            let unknown = response.status() == StatusCode::UNAUTHORIZED;
             let envelope: Envelope = response.json().await?;
             match envelope.message {
+                Some(message) if unknown => Err(Unknown(message).into()),
                 Some(message) => bail!("{message}"),
                 None => Ok(serde_json::from_value(envelope.data)?),
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use shared::bus::{self, Bus, Consumer, Properties, QueueKind};
+use shared::bus::{self, Bus, Consumer, Properties, QueueKind, Token};
 use shared::limits::{
     BATCH_REPEAT_SECONDS, BATCH_REPEAT_SECONDS_MAX, BATCH_UNANSWERED_MAX, RETRY_MILLISECONDS,
     RETRY_MILLISECONDS_MAX,
@@ -104,6 +104,7 @@ fn lock(waiting: &Waiting) -> MutexGuard<'_, HashMap<String, oneshot::Sender<Env
 pub(super) struct Queue {
     bus: Bus,
     reply_to: String,
+    token: Option<Token>,
     waiting: Waiting,
     _listener: AbortOnDropHandle<()>,
 }
@@ -113,7 +114,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the broker is away or says no.
-    pub(super) async fn open(bus: Bus, own: &str) -> anyhow::Result<Queue> {
+    pub(super) async fn open(bus: Bus, own: &str, token: Option<Token>) -> anyhow::Result<Queue> {
         let reply_to = format!("{}{own}", queue::REPLIES);
         let answers = answers(&bus, &reply_to).await?;
         let waiting = Waiting::default();
@@ -121,6 +122,7 @@ impl Queue {
         Ok(Queue {
             bus,
             reply_to,
+            token,
             waiting,
             _listener: AbortOnDropHandle::new(tokio::spawn(listener)),
         })
@@ -132,6 +134,7 @@ impl Queue {
             id: Some(line.key.clone()),
             reply_to: Some(self.reply_to.clone()),
             correlation: None,
+            token: self.token.clone(),
         };
         let (sender, mut answer) = oneshot::channel();
         lock(&self.waiting).insert(line.key.clone(), sender);

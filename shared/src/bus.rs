@@ -13,7 +13,10 @@ pub mod rabbitmq;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
 
 use crate::limits;
 
@@ -51,6 +54,30 @@ pub struct Properties {
     pub reply_to: Option<String>,
     /// What an answer repeats, so that its reader finds the question; AMQP's `correlation_id`.
     pub correlation: Option<String>,
+    /// Who asks, for the API; AMQP's header `token`.
+    pub token: Option<Token>,
+}
+
+/// A caller's token for the API: a secret, which no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Zeroizing<String>);
+
+impl Token {
+    /// A token as it stands.
+    pub fn new(text: String) -> Token {
+        Token(Zeroizing::new(text))
+    }
+
+    /// To send it or to check it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
 }
 
 /// How a queue is used at a moment.
@@ -175,7 +202,8 @@ impl Bus {
     /// As [`Bus::publish`], for a message that says more than its body does.
     ///
     /// # Errors
-    /// As [`Bus::publish`]; [`Error::Refused`] for a property of more than 255 bytes.
+    /// As [`Bus::publish`]; [`Error::Refused`] for a property of more than 255 bytes, or a token of
+    /// more than [`limits::TOKEN_BYTES_MAX`].
     pub async fn publish_with(
         &self,
         queue: &str,

@@ -95,19 +95,19 @@ impl Spec {
         }
     }
 
-    /// Every party whose rows are used, ascending.
-    pub fn data_parties(&self) -> Vec<PartyId> {
-        match self {
-            Spec::Train(spec) => spec.parties.ascending(),
-            Spec::Infer(spec) => vec![spec.party],
-        }
-    }
-
     /// The party whose worker takes the job.
     pub fn guest(&self) -> PartyId {
         match self {
             Spec::Train(spec) => spec.parties.guest,
             Spec::Infer(spec) => spec.party,
+        }
+    }
+
+    /// The parties whose rows it uses, ascending: who may know of the job.
+    pub fn participants(&self) -> Vec<PartyId> {
+        match self {
+            Spec::Train(spec) => spec.parties.ascending(),
+            Spec::Infer(spec) => vec![spec.party],
         }
     }
 }

@@ -218,3 +218,34 @@ pub const LEDGER_SYNC_MILLISECONDS: u64 = 1_000;
 pub const HTTP_TLS_SECONDS_MAX: u64 = 10;
 /// Jobs whose guests a status aggregator keeps in mind.
 pub const GUESTS_REMEMBERED_MAX: usize = 10_000;
+
+/// Bytes of an account's e-mail address.
+pub const EMAIL_BYTES_MAX: usize = 254;
+/// Bytes of a password that is given to a new account.
+pub const PASSWORD_BYTES_MIN: usize = 12;
+/// Bytes of a password; a longer one is not even hashed.
+pub const PASSWORD_BYTES_MAX: usize = 128;
+/// Passwords that one API process checks at once; each takes 19 MiB.
+pub const PASSWORD_CHECKS_MAX: usize = 2;
+/// Passwords that wait for that; the next ones are told to come again.
+pub const PASSWORD_CHECKS_WAITING_MAX: usize = 32;
+/// Seconds a token lives.
+pub const TOKEN_SECONDS: i64 = 60 * 60;
+/// Bytes of a token.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+/// Bytes of a secret that tokens are signed with, at least.
+pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
+/// Tokens that one account may ask for at once.
+pub const ACCOUNT_TOKENS_BURST_MAX: i64 = 10;
+/// Milliseconds until it may ask for one more.
+pub const ACCOUNT_TOKEN_MILLISECONDS: i64 = 6_000;
+/// Tokens that one client address may ask for at once; many users may share it.
+pub const ADDRESS_TOKENS_BURST_MAX: i64 = 30;
+/// Milliseconds until it may ask for one more.
+pub const ADDRESS_TOKEN_MILLISECONDS: i64 = 1_000;
+/// Jobs that one account may ask for at once by HTTP.
+pub const ACCOUNT_JOBS_BURST_MAX: i64 = 200;
+/// Milliseconds until it may ask for one more.
+pub const ACCOUNT_JOB_MILLISECONDS: i64 = 50;
+/// Places in which callers' rates are counted; callers beyond that share places.
+pub const RATE_PLACES: usize = 8192;

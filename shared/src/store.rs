@@ -16,6 +16,7 @@ mod sqlite;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use crate::id::{Attempt, JobId, ModelId, OrderId, PartyId};
 use crate::job::{JobStatus, Report, Spec};
 pub use moves::Started;
+pub use users::{Email, NewUser, User};
 
 /// A database.
 #[derive(Clone)]
@@ -199,6 +201,8 @@ pub struct NewJob {
     pub spec: Spec,
     /// Who asked for it.
     pub owner: PartyId,
+    /// The owner's user that did; `None` where callers are open.
+    pub creator: Option<Email>,
     /// The caller's request as sent.
     pub echo: String,
     /// How long it may take from now; see [`crate::limits::JOB_DEADLINE_SECONDS`].
@@ -251,6 +255,8 @@ pub struct Job {
     pub model: ModelId,
     /// Who asked for it.
     pub owner: PartyId,
+    /// The owner's user that did; `None` where callers were open.
+    pub creator: Option<Email>,
     /// What it does.
     pub spec: Spec,
     /// The caller's request as sent.

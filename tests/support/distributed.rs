@@ -427,7 +427,7 @@ fn configure(site: &Site, hospitals: &[Hospital], queue_prefix: &str) {
          directory = \"directory.toml\"\n"
     );
     let platform = format!(
-        "listen = \"127.0.0.1:0\"\ndatabase = \"env:CONCORD_DATABASE\"\n\
+        "listen = \"127.0.0.1:0\"\ncallers = \"open\"\ndatabase = \"env:CONCORD_DATABASE\"\n\
          arbiter_key = \"party-1.key\"\n{common}"
     );
     fs::write(path.join("concord.toml"), platform).expect("written");

@@ -64,7 +64,8 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new(hospitals: &[Hospital]) -> Site {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut text = String::from("listen = \"127.0.0.1:0\"\ndata_dir = \"state\"\n");
+        let mut text =
+            String::from("listen = \"127.0.0.1:0\"\ndata_dir = \"state\"\ncallers = \"open\"\n");
         for hospital in hospitals {
             let Hospital {
                 id, name, permits, ..

@@ -7,14 +7,16 @@ use shared::job::JobStatus;
 use shared::message::Score;
 
 use crate::answer::{Answer, Data};
+use crate::callers::Caller;
 use crate::request::{Parameters, order_id};
 use crate::{State, jobs, wording};
 
 pub(super) async fn handle(
     state: extract::State<State>,
+    caller: Caller,
     Parameters(parameters): Parameters,
 ) -> Answer {
-    let (job, _) = jobs::inference(&state, order_id(&parameters)?).await?;
+    let (job, _) = jobs::inference(&state, &caller, order_id(&parameters)?).await?;
     let scores = match job.status {
         // None where they are sealed.
         JobStatus::Finished => jobs::scores(&state, &job).await?,

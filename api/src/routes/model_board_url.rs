@@ -8,18 +8,20 @@ use shared::id::OrderId;
 
 use crate::answer::{Answer, Data, Error};
 use crate::base::Base;
+use crate::callers::Caller;
 use crate::request::{Parameters, order_id};
 use crate::tls::Encrypted;
 use crate::{State, jobs, wording};
 
 pub(super) async fn handle(
     state: extract::State<State>,
+    caller: Caller,
     headers: HeaderMap,
     encrypted: Option<Extension<Encrypted>>,
     Parameters(parameters): Parameters,
 ) -> Answer {
     let order = order_id(&parameters)?;
-    let (job, spec) = jobs::training(&state, order).await?;
+    let (job, spec) = jobs::training(&state, &caller, order).await?;
     let base = state
         .base
         .clone()

@@ -8,6 +8,7 @@ use shared::job::{InferSpec, JobStatus, Spec};
 use shared::party::Role;
 
 use crate::answer::{Answer, Data, Error};
+use crate::callers::Caller;
 use crate::idempotency::Idempotency;
 use crate::request::Body;
 use crate::submission::Route;
@@ -15,18 +16,25 @@ use crate::{State, infer_request, jobs, wording};
 
 pub(super) async fn handle(
     state: extract::State<State>,
+    caller: Caller,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
+    caller.paced(&state)?;
     let name = Idempotency::of_headers(&headers, Route::Infer, &body)?;
-    take(&state, &body, name).await
+    take(&state, &caller, &body, name).await
 }
 
 /// Through any door.
-pub(crate) async fn take(state: &State, body: &Value, name: Option<Idempotency>) -> Answer {
+pub(crate) async fn take(
+    state: &State,
+    caller: &Caller,
+    body: &Value,
+    name: Option<Idempotency>,
+) -> Answer {
     let registered = jobs::registered(state).await?;
     let request = infer_request::read(body, &registered)?;
-    let (training, spec) = jobs::training_of(state, request.model).await?;
+    let (training, spec) = jobs::training_of(state, caller, request.model).await?;
     let (ModelId(model), PartyId(party)) = (request.model, request.party);
     match spec.parties.role(request.party) {
         Some(Role::Guest | Role::Host) => {}
@@ -36,6 +44,7 @@ pub(crate) async fn take(state: &State, body: &Value, name: Option<Idempotency>)
             )));
         }
     }
+    caller.speaks_for("input_data.user_id", request.party)?;
     if training.status != JobStatus::Finished {
         let status = wording::status(training.status);
         return Err(Error::Conflict(format!(
@@ -49,7 +58,7 @@ pub(crate) async fn take(state: &State, body: &Value, name: Option<Idempotency>)
         query: request.query,
         result_key: request.result_key,
     };
-    let submitted = jobs::submit(state, Spec::Infer(spec), "{}".to_owned(), name).await?;
+    let submitted = jobs::submit(state, caller, Spec::Infer(spec), "{}".to_owned(), name).await?;
     let OrderId(order) = submitted.order;
     Ok(Data(json!({ "order_id": order })))
 }

@@ -9,6 +9,7 @@ use shared::limits::JOBS_PAGE_MAX;
 use shared::store::Job;
 
 use crate::answer::{Answer, Data, Error};
+use crate::callers::Caller;
 use crate::fields::{Field, Fields};
 use crate::request::Parameters;
 use crate::{State, jobs, wording};
@@ -18,6 +19,7 @@ const SIZE_DEFAULT: usize = 20;
 
 pub(super) async fn handle(
     state: extract::State<State>,
+    caller: Caller,
     Parameters(parameters): Parameters,
 ) -> Answer {
     let mut fields = Fields::of(&parameters)?;
@@ -29,7 +31,7 @@ pub(super) async fn handle(
         .optional("size")
         .map_or(Ok(SIZE_DEFAULT), |field| size(&field))?;
     fields.finish()?;
-    let jobs = jobs::page(&state, before.map(OrderId), size).await?;
+    let jobs = jobs::page(&state, &caller, before.map(OrderId), size).await?;
     let next = jobs
         .last()
         .filter(|_| jobs.len() == size)

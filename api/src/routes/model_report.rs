@@ -8,14 +8,16 @@ use shared::party::Role;
 use shared::store::{DeadLetter, Job};
 
 use crate::answer::{Answer, Data};
+use crate::callers::Caller;
 use crate::request::{Parameters, order_id};
 use crate::{State, jobs, wording};
 
 pub(super) async fn handle(
     state: extract::State<State>,
+    caller: Caller,
     Parameters(parameters): Parameters,
 ) -> Answer {
-    let job = jobs::any(&state, order_id(&parameters)?).await?;
+    let job = jobs::any(&state, &caller, order_id(&parameters)?).await?;
     let mut report = of(&job, (state.now)());
     let letters = jobs::dead_letters(&state, &job).await?;
     report["dead_letters"] = letters.iter().map(dead_letter).collect();
@@ -66,7 +68,7 @@ fn of(job: &Job, now: i64) -> Value {
 /// Every data party, ascending, with what it brings.
 fn parties(job: &Job) -> Vec<Value> {
     let (report, privacy) = (&job.report, job.report.privacy.as_ref());
-    let participants = job.spec.data_parties();
+    let participants = job.spec.participants();
     let role = |party| match &job.spec {
         Spec::Train(spec) if spec.parties.role(party) != Some(Role::Guest) => "host",
         Spec::Train(_) | Spec::Infer(_) => "guest",

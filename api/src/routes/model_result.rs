@@ -10,12 +10,14 @@ use shared::id::{JobId, OrderId, PartyId};
 use shared::job::{JobStatus, Spec};
 
 use crate::answer::{Answer, Data, Error};
+use crate::callers::Caller;
 use crate::fields::Fields;
 use crate::request::Parameters;
 use crate::{State, jobs, train_request, wording};
 
 pub(super) async fn handle(
     state: extract::State<State>,
+    caller: Caller,
     Parameters(parameters): Parameters,
 ) -> Answer {
     let registered = jobs::registered(&state).await?;
@@ -23,13 +25,14 @@ pub(super) async fn handle(
     let order = OrderId(fields.required("order_id")?.outside_id()?);
     let party = train_request::party(&fields.required("user_id")?, &registered)?;
     fields.finish()?;
-    let job = jobs::any(&state, order).await?;
+    let job = jobs::any(&state, &caller, order).await?;
     let (OrderId(id), PartyId(user)) = (order, party);
-    if !job.spec.data_parties().contains(&party) {
+    if !job.spec.participants().contains(&party) {
         return Err(Error::Forbidden(format!(
             "`user_id` is {user}: it must be a participant of the job"
         )));
     }
+    caller.speaks_for("user_id", party)?;
     if job.status != JobStatus::Finished {
         let status = wording::status(job.status);
         return Err(Error::Conflict(format!(

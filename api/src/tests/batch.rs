@@ -95,6 +95,7 @@ fn asks(kind: &str, id: &str) -> Properties {
         id: Some(id.to_owned()),
         reply_to: Some(ANSWERS.to_owned()),
         correlation: None,
+        token: None,
     }
 }
 

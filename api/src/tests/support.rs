@@ -2,25 +2,39 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, header};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use serde_json::Value;
 use shared::bus::Bus;
 use shared::id::{OrderId, PartyId, SessionId};
 use shared::job::{Fence, Privacy, Protection, Reason};
 use shared::message::{Outcome, Progress, Score};
-use shared::store::{Applied, Started, Store};
+use shared::store::{Applied, Email, NewUser, Started, Store};
 use shared::table::Dropped;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::{State, app};
+use crate::password::hash;
+use crate::{Accounts, Callers, Secrets, State, app};
+
+/// Of every account.
+pub(super) const PASSWORD: &str = "correct horse";
+/// Its hash, once for all tests.
+static HASH: OnceLock<String> = OnceLock::new();
+/// 32 bytes in base64.
+pub(super) const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+pub(super) fn secrets(text: &str) -> Secrets {
+    Secrets::parse(text).expect("secrets")
+}
 
 /// The document whose calls must work as they stand.
 const SEED: &str = include_str!("../../testdata/federated-learning-api.md");
@@ -52,6 +66,8 @@ pub(super) fn seed(heading: &str) -> (Option<&'static str>, Value) {
 pub(super) struct Server {
     pub(super) state: State,
     pub(super) app: Router,
+    /// The header `token` of requests that do not say otherwise.
+    pub(super) token: Option<String>,
     directory: TempDir,
 }
 
@@ -94,14 +110,53 @@ impl Server {
             store,
             bus: Bus::local(),
             submitted: Arc::new(Notify::new()),
+            callers: Callers::Open,
             base: None,
             now: || 1_800_000_000_000,
         };
         Server {
             app: app(state.clone()),
             state,
+            token: None,
             directory,
         }
+    }
+
+    /// The same, for accounts alone; there is none yet.
+    pub(super) async fn with_accounts() -> Server {
+        let server = Server::new().await;
+        server.calling(|state| state.callers = Callers::accounts(secrets(SECRET)))
+    }
+
+    /// The same, in another state.
+    pub(super) fn calling(mut self, change: impl FnOnce(&mut State)) -> Server {
+        change(&mut self.state);
+        self.app = app(self.state.clone());
+        self
+    }
+
+    /// What accounts are checked with.
+    pub(super) fn accounts(&self) -> &Accounts {
+        self.state.callers.of_accounts().expect("there are some")
+    }
+
+    /// Makes an account, with [`PASSWORD`].
+    pub(super) async fn add(&self, email: &str, party: Option<u64>) {
+        let mut rng = StdRng::seed_from_u64(1);
+        let new = NewUser {
+            email: Email::parse(email).expect("an address"),
+            password: HASH
+                .get_or_init(|| hash(PASSWORD, &mut rng).expect("fits"))
+                .clone(),
+            party: party.map(PartyId),
+        };
+        assert!(self.state.store.add_user(new).await.expect("up"));
+    }
+
+    /// A good token of an account, which need not be there.
+    pub(super) fn token_of(&self, email: &str) -> String {
+        let email = Email::parse(email).expect("an address");
+        self.accounts().secrets.issue(&email, (self.state.now)())
     }
 
     /// The store's file.
@@ -238,10 +293,12 @@ impl Server {
     /// Without a Content-Type, as the seed's own client sends it.
     pub(super) async fn send(&self, method: Method, path: &str, body: Body) -> Answered {
         let request = Request::builder().method(method).uri(path);
-        let request = request
-            .header(header::HOST, "192.168.25.105:5000")
-            .body(body);
-        self.request(request.expect("a valid request")).await
+        let mut request = request.header(header::HOST, "192.168.25.105:5000");
+        if let Some(token) = &self.token {
+            request = request.header("token", token);
+        }
+        self.request(request.body(body).expect("a valid request"))
+            .await
     }
 
     pub(super) async fn request(&self, request: Request<Body>) -> Answered {

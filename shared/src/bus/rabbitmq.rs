@@ -26,7 +26,7 @@ use uuid::Uuid;
 pub use self::consumer::{Consumer, Delivery};
 use self::link::{Backoff, Broker, Connected, Link};
 use self::topology::Topology;
-use super::{Error, Properties, QueueKind, Usage};
+use super::{Error, Properties, QueueKind, Token, Usage};
 use crate::limits;
 
 /// Where the broker is.
@@ -171,6 +171,7 @@ impl Shared {
             id,
             reply_to,
             correlation,
+            token,
         } = properties;
         let too_long = || Error::Refused {
             queue: queue.to_owned(),
@@ -190,6 +191,18 @@ impl Shared {
         if let Some(correlation) = correlation {
             outward = outward.with_correlation_id(short(correlation)?);
         }
+        if let Some(token) = token {
+            let token = token.as_str();
+            if token.len() > limits::TOKEN_BYTES_MAX {
+                return Err(Error::Refused {
+                    queue: queue.to_owned(),
+                    answer: format!("a token has at most {} bytes", limits::TOKEN_BYTES_MAX),
+                });
+            }
+            let mut headers = FieldTable::default();
+            headers.insert(TOKEN.into(), AMQPValue::LongString(token.into()));
+            outward = outward.with_headers(headers);
+        }
         Ok(outward)
     }
 
@@ -202,6 +215,7 @@ impl Shared {
             id: text(properties.message_id()),
             reply_to: reply_to.and_then(|name| self.topology.answers(name.as_str())),
             correlation: text(properties.correlation_id()),
+            token: consumer::text(properties, TOKEN).map(Token::new),
         }
     }
 
@@ -248,6 +262,9 @@ impl Shared {
         .await
     }
 }
+
+/// Where a caller's token stands, in a message's headers.
+const TOKEN: &str = "token";
 
 /// By which a returned message is known, in its headers: its id is the sender's own.
 const SENDING: &str = "concord-sending";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Bus, Cause, Consumer, Death, Delivery, Error, Properties, QueueKind, Usage};
+use super::{Bus, Cause, Consumer, Death, Delivery, Error, Properties, QueueKind, Token, Usage};
 use crate::limits;
 use crate::message::queue;
 
@@ -140,6 +140,8 @@ async fn a_message_says_what_its_sender_said(bus: &Bus) {
         id: word("key-1"),
         reply_to: word("replies.7"),
         correlation: word("correlation-1"),
+        // Longer than AMQP's own properties may be.
+        token: Some(Token::new("t".repeat(1000))),
     };
     bus.publish_with(&queue, vec![1], &all).await.unwrap();
     bus.publish(&queue, vec![2]).await.unwrap();
@@ -153,6 +155,16 @@ async fn a_message_says_what_its_sender_said(bus: &Bus) {
     let silent = next(&mut consumer).await;
     assert_eq!(silent.properties(), Properties::default());
     silent.ack().await;
+}
+
+#[test]
+fn no_log_shows_a_token() {
+    let token = Some(Token::new("s3cret".to_owned()));
+    let properties = Properties {
+        token,
+        ..Properties::default()
+    };
+    assert!(!format!("{properties:?}").contains("s3cret"));
 }
 
 async fn an_answer_goes_only_where_answers_are_taken(bus: &Bus) {

@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use super::moves::Row;
 use super::row::{self, JobRow, integer, unsigned};
 use super::schema::{
-    checkpoints, dead_letters, jobs, model_parts, models, parties, requests, results,
+    checkpoints, dead_letters, jobs, model_parts, models, participants, parties, requests, results,
     sealed_results,
 };
 use super::{DeadLetter, Error, Job, Model, Store, Unclaimed, postgres, sqlite};
@@ -117,13 +117,41 @@ impl Store {
     /// # Errors
     /// As [`Store::job`].
     pub async fn jobs(&self, before: Option<OrderId>, count: usize) -> Result<Vec<Job>, Error> {
-        let before = before.map_or(i64::MAX, |order| order.0);
-        let count = count.min(limits::JOBS_PAGE_MAX) as i64;
+        let (before, count) = page(before, count);
         let found = read!(self, readers, |connection, _now| {
             row::whole_jobs()
                 .filter(jobs::order_id.lt(before))
                 .order(jobs::order_id.desc())
                 .limit(count)
+                .load::<row::JobTuple>(connection)
+                .await?
+        });
+        found.into_iter().map(row::job).collect()
+    }
+
+    /// As [`Store::jobs`], of those that a party takes part in.
+    ///
+    /// # Errors
+    /// As [`Store::job`].
+    pub async fn jobs_of(
+        &self,
+        party: PartyId,
+        before: Option<OrderId>,
+        count: usize,
+    ) -> Result<Vec<Job>, Error> {
+        let party = integer("party", party.0)?;
+        let (before, count) = page(before, count);
+        let found = read!(self, readers, |connection, _now| {
+            // A page of the index first: the party may have few jobs among very many.
+            let own = participants::table
+                .filter(participants::party.eq(party))
+                .filter(participants::order_id.lt(before))
+                .order(participants::order_id.desc())
+                .limit(count)
+                .select(participants::order_id);
+            row::whole_jobs()
+                .filter(jobs::order_id.eq_any(own))
+                .order(jobs::order_id.desc())
                 .load::<row::JobTuple>(connection)
                 .await?
         });
@@ -320,6 +348,12 @@ impl Store {
         };
         Ok(found.into_iter().map(letter).collect())
     }
+}
+
+/// Where a page ends, and how many jobs it may have, as the database counts.
+fn page(before: Option<OrderId>, count: usize) -> (i64, i64) {
+    let before = before.map_or(i64::MAX, |order| order.0);
+    (before, count.min(limits::JOBS_PAGE_MAX) as i64)
 }
 
 type DeadLetterTuple = (String, String, i64, i64, Option<String>);

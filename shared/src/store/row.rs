@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::moves::{Held, Row};
 use super::schema::{jobs, models, requests};
-use super::{Error, Job};
+use super::{Email, Error, Job};
 use crate::id::{Attempt, JobId, ModelId, OrderId, PartyId, Round, SessionId};
 use crate::job::{JobStatus, Kind, Spec};
 
@@ -51,8 +51,8 @@ pub(super) struct JobChange {
     report: String,
 }
 
-/// A job's row, its request's `spec` and `echo`, and the model it trains.
-pub(super) type JobTuple = (JobRow, String, String, Option<i64>);
+/// A job's row, its request's `spec`, `echo` and `creator`, and the model it trains.
+pub(super) type JobTuple = (JobRow, String, String, Option<String>, Option<i64>);
 
 /// Every job with its texts and its model.
 #[diesel::dsl::auto_type]
@@ -61,10 +61,16 @@ pub(super) fn whole_jobs() -> _ {
     jobs::table
         .inner_join(requests::table)
         .left_join(models::table)
-        .select((row, requests::spec, requests::echo, models::id.nullable()))
+        .select((
+            row,
+            requests::spec,
+            requests::echo,
+            requests::creator,
+            models::id.nullable(),
+        ))
 }
 
-pub(super) fn job((row, spec, echo, trains): JobTuple) -> Result<Job, Error> {
+pub(super) fn job((row, spec, echo, creator, trains): JobTuple) -> Result<Job, Error> {
     let name = || format!("job {}", row.id);
     let spec: Spec = json(&spec, name, "spec")?;
     let model = match (&spec, trains) {
@@ -73,6 +79,9 @@ pub(super) fn job((row, spec, echo, trains): JobTuple) -> Result<Job, Error> {
         (Spec::Infer(spec), _) => spec.model,
     };
     let owner = PartyId(unsigned(row.owner, &row.id, "owner")?);
+    let creator =
+        creator.map(|email| Email::parse(&email).ok_or_else(|| corrupt(name(), "creator")));
+    let creator = creator.transpose()?;
     let created_at = row.created_at;
     let moving = Row::try_from(row)?;
     let waiting = moving.waiting();
@@ -81,6 +90,7 @@ pub(super) fn job((row, spec, echo, trains): JobTuple) -> Result<Job, Error> {
         order: moving.order,
         model,
         owner,
+        creator,
         spec,
         echo,
         status: moving.status,

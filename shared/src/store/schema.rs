@@ -34,6 +34,7 @@ diesel::table! {
         job -> Text,
         spec -> Text,
         echo -> Text,
+        creator -> Nullable<Text>,
     }
 }
 
@@ -93,6 +94,23 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    users (email) {
+        email -> Text,
+        password -> Text,
+        party -> Nullable<BigInt>,
+        created_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    participants (party, order_id) {
+        party -> BigInt,
+        order_id -> BigInt,
+    }
+}
+
 diesel::joinable!(requests -> jobs (job));
 diesel::joinable!(models -> jobs (job));
-diesel::allow_tables_to_appear_in_same_query!(jobs, requests, models);
+diesel::allow_tables_to_appear_in_same_query!(jobs, requests, models, participants);

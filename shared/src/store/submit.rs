@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::change::milliseconds;
 use super::read::read;
 use super::row::{self, to_json};
-use super::schema::{jobs, models, requests, submissions};
+use super::schema::{jobs, models, participants, requests, submissions};
 use super::{Error, Key, NewJob, Store, Submitted, postgres, sqlite, write};
 use crate::id::{JobId, ModelId, OrderId};
 use crate::job::Spec;
@@ -22,7 +22,12 @@ impl Store {
     /// model exists and is trained is for the caller to check.
     pub async fn submit(&self, new: NewJob) -> Result<Submitted, Error> {
         let owner = row::integer("party", new.owner.0)?;
+        let parties = new.spec.participants().into_iter();
+        let parties: Vec<i64> = parties
+            .map(|party| row::integer("party", party.0))
+            .collect::<Result<_, _>>()?;
         let key = new.key;
+        let creator = new.creator.map(|email| email.as_str().to_owned());
         let named = key.as_ref().map(|key| {
             (
                 submissions::owner.eq(owner),
@@ -52,7 +57,20 @@ impl Store {
                 .returning(jobs::order_id)
                 .get_result(connection)
                 .await?;
-            let texts = (requests::spec.eq(&spec), requests::echo.eq(&echo));
+            for party in &parties {
+                diesel::insert_into(participants::table)
+                    .values((
+                        participants::party.eq(party),
+                        participants::order_id.eq(order),
+                    ))
+                    .execute(connection)
+                    .await?;
+            }
+            let texts = (
+                requests::spec.eq(&spec),
+                requests::echo.eq(&echo),
+                requests::creator.eq(&creator),
+            );
             diesel::insert_into(requests::table)
                 .values((requests::job.eq(job.to_string()), texts))
                 .execute(connection)

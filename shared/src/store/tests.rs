@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Applied, Cancelled, Error, Job, Key, NewJob, Started, Store, Submitted};
+use super::{
+    Applied, Cancelled, Email, Error, Job, Key, NewJob, NewUser, Started, Store, Submitted,
+};
 use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
 use crate::id::{Attempt, JobId, ModelId, OrderId, PartyId, Round, SessionId};
 use crate::job::{
@@ -78,6 +80,9 @@ suite!(
     dead_letters_are_found_by_their_job
     no_letter_is_too_odd_to_keep
     a_caller_that_goes_away_leaves_no_lock
+    accounts_are_kept
+    a_job_knows_its_creator
+    a_party_s_page_has_only_its_own_jobs
 );
 
 async fn sqlite_in_a_new_file() -> (Store, tempfile::TempDir) {
@@ -146,6 +151,7 @@ fn new(spec: Spec) -> NewJob {
     NewJob {
         spec,
         owner: PartyId(9),
+        creator: None,
         echo: r#"{"as": "sent"}"#.to_owned(),
         deadline: DAY,
         key: None,
@@ -823,7 +829,7 @@ async fn a_newer_schema_is_refused() {
     let error = Store::open(&path).await.err().unwrap();
     assert_eq!(
         error.to_string(),
-        "the database has schema 29991231000000; this version knows schemas up to 20261122050000"
+        "the database has schema 29991231000000; this version knows schemas up to 20261122100000"
     );
 }
 
@@ -889,4 +895,127 @@ async fn a_row_that_cannot_be_read_is_named_and_hides_no_other() {
     let open = store.unclaimed(None).await.unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].job, sound.job);
+}
+
+fn email(text: &str) -> Email {
+    Email::parse(text).unwrap()
+}
+
+async fn accounts_are_kept(store: &Store) {
+    let wei = email("Wei@hospital.cn");
+    let new = |party| NewUser {
+        email: email("wei@HOSPITAL.cn"),
+        password: "hash 1".to_owned(),
+        party,
+    };
+    assert!(store.user(&wei).await.unwrap().is_none());
+    assert!(store.add_user(new(Some(GUEST))).await.unwrap());
+    assert!(!store.add_user(new(None)).await.unwrap(), "there already");
+    let kept = store.user(&wei).await.unwrap().unwrap();
+    assert_eq!(
+        (kept.email.as_str(), kept.party),
+        ("wei@hospital.cn", Some(GUEST))
+    );
+    assert!(kept.password == "hash 1" && kept.created_at > 0 && kept.disabled_at.is_none());
+
+    let set = store.set_password(wei.clone(), "hash 2".to_owned()).await;
+    assert!(set.unwrap() && store.disable_user(wei.clone()).await.unwrap());
+    let kept = store.user(&wei).await.unwrap().unwrap();
+    assert!(kept.password == "hash 2" && kept.disabled_at.is_some());
+
+    let other = NewUser {
+        email: email("an@b"),
+        ..new(None)
+    };
+    assert!(store.add_user(other).await.unwrap());
+    let all = store.users().await.unwrap();
+    let all: Vec<_> = all
+        .iter()
+        .map(|user| (user.email.as_str(), user.party))
+        .collect();
+    assert_eq!(all, [("an@b", None), ("wei@hospital.cn", Some(GUEST))]);
+
+    let nobody = email("nobody@b");
+    assert!(
+        !store
+            .set_password(nobody.clone(), String::new())
+            .await
+            .unwrap()
+    );
+    assert!(!store.disable_user(nobody).await.unwrap());
+    let huge = NewUser {
+        party: Some(PartyId(u64::MAX)),
+        ..new(None)
+    };
+    assert!(matches!(
+        store.add_user(huge).await,
+        Err(Error::TooLarge { .. })
+    ));
+}
+
+async fn a_job_knows_its_creator(store: &Store) {
+    let creator = Some(email("wei@hospital.cn"));
+    let by_wei = NewJob {
+        creator: creator.clone(),
+        ..new(training())
+    };
+    let submitted = store.submit(by_wei).await.unwrap();
+    assert_eq!(job(store, &submitted).await.creator, creator);
+    let fence = claimed(store, &submitted).await;
+    store.finish(fence, at(4), parts()).await.unwrap();
+    assert_eq!(job(store, &submitted).await.creator, creator);
+}
+
+async fn a_party_s_page_has_only_its_own_jobs(store: &Store) {
+    let mut trainings = Vec::new();
+    for _ in 0..3 {
+        trainings.push(submit(store).await);
+        infer(store, &trainings[0]).await;
+    }
+    let orders = async |party, before, count| -> Vec<i64> {
+        let page = store.jobs_of(party, before, count).await.unwrap();
+        page.iter().map(|job| job.order.0).collect()
+    };
+    let own: Vec<i64> = trainings.iter().rev().map(|job| job.order.0).collect();
+    assert_eq!(orders(GUEST, None, 100).await, own);
+    assert_eq!(orders(GUEST, None, 2).await, own[..2]);
+    assert_eq!(orders(GUEST, Some(OrderId(own[1])), 2).await, own[2..]);
+    assert_eq!(
+        orders(HOST, None, 100).await.len(),
+        6,
+        "host and data owner"
+    );
+    assert!(
+        orders(PartyId(9), None, 100).await.is_empty(),
+        "asked, and has no rows in it"
+    );
+}
+
+/// What takes the accounts' tables away, as if this version had never been there.
+const WITHOUT_ACCOUNTS: &str = concat!(
+    include_str!("../../../migrations/sqlite/2026-11-22-100000_keep_users/down.sql"),
+    "DELETE FROM __diesel_schema_migrations WHERE version = '20261122100000';"
+);
+
+/// Jobs from before there were accounts are found by their participants.
+async fn earlier_jobs_have_participants(store: &Store, train: &Submitted) {
+    let trained = infer(store, train).await;
+    for (party, count) in [(GUEST, 1), (HOST, 2), (PartyId(9), 0)] {
+        let page = store.jobs_of(party, None, 100).await.unwrap();
+        assert_eq!(page.len(), count, "party {party}");
+        assert!(page.iter().all(|job| job.creator.is_none()));
+    }
+    assert_eq!(trained.model, train.model);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_of_an_earlier_file_have_participants() {
+    let (store, directory) = sqlite_in_a_new_file().await;
+    let train = submit(&store).await;
+    drop(store);
+    let path = directory.path().join("concord.sqlite");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch(WITHOUT_ACCOUNTS).unwrap();
+    let store = Store::open(&path).await.unwrap();
+    earlier_jobs_have_participants(&store, &train).await;
 }

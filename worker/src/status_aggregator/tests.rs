@@ -145,6 +145,7 @@ impl World {
         let new = NewJob {
             spec,
             owner,
+            creator: None,
             echo: String::new(),
             deadline,
             key: None,

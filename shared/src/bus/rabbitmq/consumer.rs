@@ -185,7 +185,7 @@ impl Source {
         if self.queue != queue::DEAD {
             return Past::Alive;
         }
-        let text = |key| header(properties, key).and_then(string);
+        let text = |key| text(properties, key);
         let deaths = header(properties, "x-death").and_then(AMQPValue::as_array);
         let Some(last) = deaths.and_then(|deaths| deaths.as_slice().first()) else {
             return text(DEATH_QUEUE).map_or(Past::Alive, |queue| {
@@ -219,6 +219,11 @@ enum Past {
 
 fn header<'a>(properties: &'a BasicProperties, key: &str) -> Option<&'a AMQPValue> {
     properties.headers().as_ref()?.inner().get(key)
+}
+
+/// A text among a message's headers.
+pub(super) fn text(properties: &BasicProperties, key: &str) -> Option<String> {
+    header(properties, key).and_then(string)
 }
 
 fn string(value: &AMQPValue) -> Option<String> {

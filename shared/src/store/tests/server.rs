@@ -181,3 +181,15 @@ async fn a_malformed_address_is_refused_without_a_word_of_it() {
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_of_an_earlier_server_have_participants() {
+    let (store, scratch) = postgres_in_a_new_database().await;
+    let train = submit(&store).await;
+    drop(store);
+    let client = scratch::connect(&scratch.url).await;
+    client.batch_execute(WITHOUT_ACCOUNTS).await.unwrap();
+    let store = Store::connect(&scratch.url).await.unwrap();
+    earlier_jobs_have_participants(&store, &train).await;
+    scratch.remove().await;
+}

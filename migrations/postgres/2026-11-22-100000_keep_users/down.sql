@@ -1,0 +1,3 @@
+DROP TABLE participants;
+ALTER TABLE requests DROP COLUMN creator;
+DROP TABLE users;
