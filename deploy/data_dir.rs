@@ -57,6 +57,11 @@ impl DataDir {
         }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The embedded database.
     pub fn database(&self) -> PathBuf {
         self.path.join("concord.sqlite")
@@ -92,7 +97,15 @@ impl DataDir {
     }
 }
 
-fn key_file(data_dir: &Path, party: PartyId) -> PathBuf {
+/// A party's ledger in a data directory.
+pub fn ledger_file(data_dir: &Path, party: PartyId) -> PathBuf {
+    data_dir
+        .join("ledgers")
+        .join(format!("party-{party}.sqlite"))
+}
+
+/// A party's keys in a data directory.
+pub fn key_file(data_dir: &Path, party: PartyId) -> PathBuf {
     data_dir.join("keys").join(format!("party-{party}.key"))
 }
 

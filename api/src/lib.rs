@@ -35,6 +35,7 @@ pub use base::{Base, BaseError};
 pub use batch::take_batches;
 pub use readiness::{Needs, probes};
 pub use serve::{Limits, serve};
+pub use wording::civil;
 
 /// What every request is answered from.
 #[derive(Clone)]

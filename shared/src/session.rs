@@ -41,6 +41,7 @@ use crate::job::{Cohort, Fence, Reason, ReasonCode};
 use crate::message::{EventBody, Grant, Progress};
 use crate::model::Model;
 use crate::paillier::{self, PrivateKey, PublicKey};
+use crate::policy::Policy;
 use crate::query::Query;
 use crate::seal::{self, Header, Identity, PublicIdentity};
 use crate::table::{Dropped, Label, Needed, Table};
@@ -57,21 +58,12 @@ pub struct Seat {
     pub identity: Arc<Identity>,
     /// Everybody's public keys.
     pub directory: Arc<Directory>,
-    /// What its entry allows.
-    pub permits: Permits,
+    /// What it allows; asked by data parties only.
+    pub policy: Arc<Policy>,
     /// The queue of the process it sits in.
     pub address: String,
     /// Reads a received modulus; a simulation hands in one that takes small keys.
     pub read_key: fn(&[u8]) -> Result<PublicKey, paillier::Error>,
-}
-
-/// What a party's entry allows beside the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Permits {
-    /// Contributions without protection.
-    pub unencrypted: bool,
-    /// Training with one other data party, where each learns the other's part of every sum.
-    pub two_party: bool,
 }
 
 /// One party's rows for one job, as the shell read them.

@@ -8,11 +8,13 @@ use anyhow::Context;
 use shared::bus::{Bus, Consumer, Delivery, QueueKind};
 use shared::id::{PartyId, SessionId};
 use shared::job::Fence;
+use shared::ledger::Ledger;
 use shared::limits::{BEAT_SECONDS, INVITATION_PREFETCH};
 use shared::message::{self, Event, Invitation, ToSession, queue};
 use shared::paillier::PublicKey;
+use shared::policy::Policy;
 use shared::seal::Identity;
-use shared::session::{Directory, Input, Permits, Seat, fence_of, stopped};
+use shared::session::{Directory, Input, Seat, fence_of, stopped};
 use shared::source::Source;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,8 +35,10 @@ pub struct Config {
     pub identity: Arc<Identity>,
     /// Everybody's public keys.
     pub directory: Arc<Directory>,
-    /// What the party's entry allows.
-    pub permits: Permits,
+    /// What the party allows.
+    pub policy: Arc<Policy>,
+    /// What it was asked and said; `None` for the arbiter.
+    pub ledger: Option<Ledger>,
     /// The party's data; `None` for the arbiter.
     pub source: Option<Source>,
 }
@@ -49,7 +53,8 @@ pub async fn run(config: Config, bus: Bus, shutdown: CancellationToken) -> anyho
         party,
         identity,
         directory,
-        permits,
+        policy,
+        ledger: _,
         source,
     } = config;
     let address = queue::session(party, Uuid::new_v4());
@@ -58,7 +63,7 @@ pub async fn run(config: Config, bus: Bus, shutdown: CancellationToken) -> anyho
         party,
         identity,
         directory,
-        permits,
+        policy,
         address: address.clone(),
         read_key,
     };

@@ -88,7 +88,8 @@ struct Agreed {
 
 impl Guest {
     fn load(&self) -> Effect {
-        Effect::Load(Box::new(setup::reading(&self.spec, self.me())))
+        let policy = &self.letters.seat.policy;
+        Effect::Load(Box::new(setup::reading(policy, &self.spec, self.me())))
     }
 
     fn me(&self) -> PartyId {

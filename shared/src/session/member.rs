@@ -115,10 +115,8 @@ impl Member {
     }
 
     fn load(&self) -> Effect {
-        Effect::Load(Box::new(setup::reading(
-            &self.spec,
-            self.letters.seat.party,
-        )))
+        let Seat { policy, party, .. } = &self.letters.seat;
+        Effect::Load(Box::new(setup::reading(policy, &self.spec, *party)))
     }
 
     fn is_arbiter(&self) -> bool {

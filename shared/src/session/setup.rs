@@ -10,13 +10,14 @@ use zeroize::Zeroize;
 use super::{Directory, Reading, Seat, because};
 use crate::federated::secure_sum::Agreement;
 use crate::id::PartyId;
-use crate::job::{Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
-use crate::limits::{PARTIES_MAX, PARTIES_MIN};
+use crate::job::{Cohort, Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
+use crate::limits::PARTIES_MAX;
 use crate::mask::{self, MaskPublic, MaskSecret, PairSecrets, Setup, SetupParty, TagKey};
 use crate::message::{self, queue};
 use crate::paillier::PublicKey;
+use crate::policy::Policy;
 use crate::seal::SealPublic;
-use crate::table::{Dropped, Needed};
+use crate::table::{Dropped, Label};
 
 /// A party's public part in a session, signed, so that nobody on the way (the guest included) can
 /// put its own keys in another's place.
@@ -162,28 +163,26 @@ pub(super) fn vet(seat: &Seat, guest: PartyId, spec: &[u8]) -> Result<TrainSpec,
         return refused("the request does not say what each party reads");
     }
     if me != PartyId::ARBITER {
-        if spec.protection == Protection::None && !seat.permits.unencrypted {
-            let text = format!("party {me} does not allow unencrypted contributions");
-            return Err(because(ReasonCode::UnencryptedNotAllowed, me, text));
-        }
-        if parties.len() < PARTIES_MIN && !seat.permits.two_party {
-            let text = format!("party {me} does not train with only one other data party");
-            return Err(because(ReasonCode::TwoPartyNotAllowed, me, text));
-        }
+        seat.policy.vet_training(me, &spec)?;
     }
     Ok(spec)
 }
 
-/// What a data party reads for a training.
-pub(super) fn reading(spec: &TrainSpec, party: PartyId) -> Reading {
+/// What a data party reads for a training, in the spelling of its policy.
+pub(super) fn reading(policy: &Policy, spec: &TrainSpec, party: PartyId) -> Reading {
+    let Cohort { pos, neg } = &spec.cohorts[&party];
+    let needed = policy.spelled_needed(pos, &spec.needed());
+    let column = needed.label.clone();
     Reading::Training {
-        cohort: Box::new(spec.cohorts[&party].clone()),
-        needed: Needed {
-            unique_id: spec.unique_id.clone(),
-            attributes: spec.attributes.clone(),
-            label: Some(spec.label.column.clone()),
+        cohort: Box::new(Cohort {
+            pos: policy.spelled(pos),
+            neg: policy.spelled(neg),
+        }),
+        label: Label {
+            column: column.unwrap_or_else(|| spec.label.column.clone()),
+            value: spec.label.value.clone(),
         },
-        label: spec.label.clone(),
+        needed,
     }
 }
 

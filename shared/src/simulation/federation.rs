@@ -18,9 +18,10 @@ use crate::message::queue;
 use crate::model::Model;
 use crate::paillier::{PrivateKey, PublicKey};
 use crate::party::Parties;
+use crate::policy::{ALL, Mode, Partners, Policy, Purpose, Relation as Allowed, Train};
 use crate::query::{Query, Relation};
 use crate::seal::Identity;
-use crate::session::{Directory, Permits, Rows, Seat, open_model};
+use crate::session::{Directory, Rows, Seat, open_model};
 use crate::table::{Dropped, Label, Table};
 
 /// Bits of a simulated modulus: 4 slots a ciphertext.
@@ -211,9 +212,41 @@ impl Federation {
             party,
             identity: Arc::clone(&self.identities[&party]),
             directory: Arc::clone(&self.directory),
-            permits: Permits::default(),
+            policy: Arc::new(self.policy()),
             address,
             read_key: PublicKey::from_bytes_small,
+        }
+    }
+
+    /// What every party allows: all that is simulated.
+    fn policy(&self) -> Policy {
+        let all = || vec![ALL.to_owned()];
+        let parties = self.spec.parties.ascending();
+        Policy {
+            partners: Partners {
+                guests: parties.clone(),
+                with: parties,
+                modes: vec![Mode::Paillier, Mode::SecAgg],
+                key_bits_min: 0,
+                ..Partners::default()
+            },
+            relation: vec![Allowed {
+                name: "rows".into(),
+                unique_id: "id".into(),
+                columns: all(),
+                labels: all(),
+                filters: all(),
+                purposes: vec![Purpose::Train, Purpose::Infer],
+            }],
+            train: Train {
+                nfilter_subset: 1,
+                nfilter_tab: 1,
+                nfilter_glm: 100.0,
+                batch_rows_min: 1,
+                ndiff: 1,
+                ..Train::default()
+            },
+            ..Policy::default()
         }
     }
 
