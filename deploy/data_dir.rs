@@ -56,6 +56,11 @@ impl DataDir {
         }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The embedded database.
     pub fn database(&self) -> PathBuf {
         database(&self.path)
@@ -85,7 +90,7 @@ impl DataDir {
             let secret = Secrets::generate(&mut UnwrapErr(SysRng));
             self.keep(&path, secret.as_bytes())?;
         }
-        let text = read_private(&path)?;
+        let text = read_private_file(&path)?;
         let text = std::str::from_utf8(&text).unwrap_or_default();
         Secrets::parse(text).with_context(|| path.display().to_string())
     }
@@ -128,7 +133,15 @@ pub(crate) fn database(data_dir: &Path) -> PathBuf {
     data_dir.join("concord.sqlite")
 }
 
-fn key_file(data_dir: &Path, party: PartyId) -> PathBuf {
+/// A party's ledger in a data directory.
+pub fn ledger_file(data_dir: &Path, party: PartyId) -> PathBuf {
+    data_dir
+        .join("ledgers")
+        .join(format!("party-{party}.sqlite"))
+}
+
+/// A party's keys in a data directory.
+pub fn key_file(data_dir: &Path, party: PartyId) -> PathBuf {
     data_dir.join("keys").join(format!("party-{party}.key"))
 }
 
@@ -155,13 +168,6 @@ pub fn read_key_file(path: &Path) -> anyhow::Result<Identity> {
 /// # Errors
 /// When it is not there, or others may read it.
 pub(crate) fn read_private_file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let shown = path.display();
-    let bytes = read_private(path)?;
-    Identity::from_bytes(&bytes).with_context(|| format!("{shown} is no key file"))
-}
-
-/// Reads what only its owner may read.
-fn read_private(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let shown = path.display();
     let missing = || format!("cannot read the key file {shown}");
     let mode = fs::metadata(path)

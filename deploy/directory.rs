@@ -1,4 +1,8 @@
 //! `directory.toml`: who takes part, with the public keys that everybody pins.
+//!
+//! Parties exchange it outside of Concord (in person, by telephone, by a courier), compare
+//! fingerprints and each keep a copy of their own. Nobody else's copy is ever asked for, so the
+//! platform can neither add, nor replace, nor rename a party.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,6 +73,12 @@ impl Directory {
                 signing: key("signing", &entry.signing)?,
                 sealing: key("sealing", &entry.sealing)?,
             };
+            let twin = keys.iter().find(|(_, other): &(_, &PublicIdentity)| {
+                other.signing == public.signing || other.sealing == public.sealing
+            });
+            if let Some((other, _)) = twin.filter(|(other, _)| **other != id) {
+                bail!("parties {other} and {id} have one key: whoever holds it can be both");
+            }
             if keys.insert(id, public).is_some() {
                 bail!("party id {id} is there twice");
             }

@@ -9,7 +9,7 @@ use api::Base;
 use serde::Deserialize;
 use shared::id::PartyId;
 use shared::limits::PARTY_ID_MAX;
-use shared::session::Permits;
+use shared::policy::Policy;
 use shared::source::{Environment, Source};
 
 use crate::callers::Mode;
@@ -37,8 +37,8 @@ pub struct Party {
     pub name: String,
     /// Its data.
     pub source: Source,
-    /// What it allows beside the default.
-    pub permits: Permits,
+    /// What it allows.
+    pub policy: Policy,
 }
 
 #[derive(Deserialize)]
@@ -62,21 +62,8 @@ struct Entry {
     id: u64,
     name: String,
     source: String,
-    /// Only its presence is checked: results are released in the clear, the only way there is yet.
-    #[serde(rename = "release")]
-    _release: Release,
     #[serde(default)]
-    allow_unencrypted: bool,
-    #[serde(default)]
-    allow_two_party: bool,
-}
-
-/// How results leave a party.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Release {
-    /// In the clear, the only way there is yet.
-    Clear,
+    policy: Policy,
 }
 
 impl Federation {
@@ -127,14 +114,12 @@ impl Federation {
             ensure!(!entry.name.trim().is_empty(), "party {id}: name is empty");
             let source = Source::parse(&entry.source, folder, environment)
                 .with_context(|| format!("party {id}"))?;
-            let permits = Permits {
-                unencrypted: entry.allow_unencrypted,
-                two_party: entry.allow_two_party,
-            };
+            let checked = entry.policy.check();
+            checked.with_context(|| format!("party {id}"))?;
             let party = Party {
                 name: entry.name,
                 source,
-                permits,
+                policy: entry.policy,
             };
             if parties.insert(id, party).is_some() {
                 bail!("party id {id} is there twice");

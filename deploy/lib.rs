@@ -6,6 +6,8 @@ pub mod demo;
 pub mod directory;
 pub mod export;
 pub mod federation;
+mod office;
+pub mod party;
 pub mod process;
 pub mod secret;
 mod settings;

@@ -7,11 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
-use concord::data_dir;
 use concord::demo;
-use concord::directory::Directory;
 use concord::export;
 use concord::federation::Federation;
+use concord::party;
 use concord::process::{Broker, Party, Platform};
 use concord::secret;
 use concord::standalone::Standalone;
@@ -59,25 +58,29 @@ enum Command {
     Status(Probed),
     /// Add ciphertexts; any number of these.
     Arbiter(Probed),
-    /// Work for one hospital; any number of these.
-    Party(Probed),
+    /// Work for one hospital; any number of these. Or, with a command, keep its keys and decide.
+    #[command(args_conflicts_with_subcommands = true)]
+    Party {
+        /// The configuration file: party.toml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Check the file and what it refers to, and stop.
+        #[arg(long)]
+        check_config: bool,
+        /// Serve /health and /ready here.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        health: Option<SocketAddr>,
+        #[command(subcommand)]
+        command: Option<party::Command>,
+    },
+    /// Look at the keys that a party pins.
+    #[command(subcommand)]
+    Peers(party::Peers),
     /// Submit a batch of jobs, and follow them to their ends.
     Submit(Batch),
     /// Make, change, disable and show the accounts of callers.
     #[command(subcommand)]
     User(users::Command),
-    /// Make a party's keys, and print its entry for the directory.
-    Keygen {
-        /// The party: 1 is the platform's arbiter.
-        #[arg(long)]
-        party: u64,
-        /// Its name.
-        #[arg(long)]
-        name: String,
-        /// The key file to make.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-    },
     /// Print a trained model as JSON, opened with a party's own key.
     Export {
         /// The federation file.
@@ -232,17 +235,36 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             let platform = Platform::read(&given.config, &environment)?;
             until_told(&given, |stop| platform.arbiter(health, stop)).await
         }
-        Command::Party(Probed { given, health }) => {
-            let party = Party::read(&given.config, &environment)?;
-            until_told(&given, |stop| party.run(health, stop)).await
-        }
-        Command::Submit(batch) => send(batch).await,
         Command::User(command) => users::run(command, &environment, &mut std::io::stdout()).await,
-        Command::Keygen { party, name, key } => {
-            let identity = data_dir::make_key_file(&key)?;
-            print(&Directory::entry(PartyId(party), &name, &identity.public()));
+        Command::Party {
+            command: Some(command),
+            ..
+        } => {
+            print(&party::run(&command, &environment)?);
+            if let Some(advice) = party::advice(&command) {
+                say(&advice);
+            }
             Ok(())
         }
+        Command::Party {
+            config,
+            check_config,
+            health,
+            ..
+        } => {
+            let config = config.context("--config FILE is missing")?;
+            let party = Party::read(&config, &environment)?;
+            let given = Configured {
+                config,
+                check_config,
+            };
+            until_told(&given, |stop| party.run(health, stop)).await
+        }
+        Command::Peers(command) => {
+            print(&party::peers(&command, &environment)?);
+            Ok(())
+        }
+        Command::Submit(batch) => send(batch).await,
         Command::Export {
             config,
             party,
@@ -339,7 +361,11 @@ fn print(text: &str) {
     println!("{text}");
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a failed command")]
+#[expect(clippy::print_stderr, reason = "what people read beside the output")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
 fn say_error(error: &anyhow::Error) {
-    eprintln!("concord: {error:#}");
+    say(&format!("concord: {error:#}"));
 }

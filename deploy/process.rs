@@ -10,8 +10,9 @@ use api::{Base, Callers};
 use serde::Deserialize;
 use shared::bus::{Bus, rabbitmq};
 use shared::id::PartyId;
+use shared::ledger::Ledger;
+use shared::policy::Policy;
 use shared::seal::Identity;
-use shared::session::Permits;
 use shared::source::{Environment, Source};
 use shared::store::Store;
 use tokio::net::TcpListener;
@@ -24,7 +25,6 @@ use zeroize::Zeroizing;
 use crate::callers::{self, Mode};
 use crate::data_dir::read_key_file;
 use crate::directory::Directory;
-use crate::federation::Release;
 use crate::{secret, settings, standalone, tls};
 
 /// `concord.toml`: the platform's processes (api, status, arbiter).
@@ -59,21 +59,34 @@ fn yes() -> bool {
 /// `party.toml`: a hospital's worker.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PartyFile {
-    id: u64,
+pub(crate) struct PartyFile {
+    pub(crate) id: u64,
     broker: String,
     broker_ca: Option<PathBuf>,
     #[serde(default)]
     queue_prefix: String,
-    directory: PathBuf,
-    key: PathBuf,
+    pub(crate) directory: PathBuf,
+    pub(crate) key: PathBuf,
     source: String,
-    #[serde(rename = "release")]
-    _release: Release,
+    ledger: Option<PathBuf>,
     #[serde(default)]
-    allow_unencrypted: bool,
-    #[serde(default)]
-    allow_two_party: bool,
+    policy: Policy,
+}
+
+impl PartyFile {
+    /// Reads `party.toml`; gives the folder that its paths start at too.
+    ///
+    /// # Errors
+    /// Names the field and the rule.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<(PartyFile, &Path)> {
+        parse(path)
+    }
+
+    /// Where the ledger is: beside the key, unless the file names another place.
+    pub(crate) fn ledger(&self, folder: &Path) -> PathBuf {
+        let beside = || self.key.with_file_name(format!("party-{}.ledger", self.id));
+        folder.join(self.ledger.clone().unwrap_or_else(beside))
+    }
 }
 
 /// The platform's configuration, checked.
@@ -208,7 +221,7 @@ impl Platform {
                 false => Vouching::Nobody,
             },
             database,
-            directory: Directory::read(&folder.join(file.directory))?,
+            directory: Directory::read(&folder.join(&file.directory))?,
             arbiter_key: folder.join(file.arbiter_key),
         })
     }
@@ -305,8 +318,10 @@ impl Platform {
             party,
             identity,
             directory: Arc::new(self.directory.keys),
-            permits: Permits::default(),
+            policy: Arc::default(),
+            ledger: None,
             source: None,
+            now: standalone::now,
         };
         let bus = self.broker.connect()?;
         serve_probes(health, None, &bus, &shutdown).await?;
@@ -347,21 +362,21 @@ impl Party {
     /// # Errors
     /// Names the field and the rule; never a secret.
     pub fn read(path: &Path, environment: Environment<'_>) -> anyhow::Result<Party> {
-        let (file, folder): (PartyFile, _) = parse(path)?;
+        let (file, folder) = PartyFile::read(path)?;
+        file.policy.check()?;
         let party = PartyId(file.id);
-        let directory = Directory::read(&folder.join(file.directory))?;
+        let directory = Directory::read(&folder.join(&file.directory))?;
         ensure!(
             directory.names.contains_key(&party),
             "id: party {party} is no hospital of the directory"
         );
         let worker = party_worker::Config {
             party,
-            identity: Arc::new(identity(&folder.join(file.key), party, &directory)?),
+            identity: Arc::new(identity(&folder.join(&file.key), party, &directory)?),
             directory: Arc::new(directory.keys),
-            permits: Permits {
-                unencrypted: file.allow_unencrypted,
-                two_party: file.allow_two_party,
-            },
+            ledger: Some(Ledger::open(&file.ledger(folder))?),
+            policy: Arc::new(file.policy),
+            now: standalone::now,
             source: Some(Source::parse(&file.source, folder, environment)?),
         };
         let broker = Broker::read(
@@ -383,9 +398,14 @@ impl Party {
         health: Option<SocketAddr>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let bus = self.broker.connect()?;
+        let Party { broker, worker } = self;
+        if worker.policy.is_missing() {
+            let party = worker.party;
+            tracing::warn!(%party, "Party {party} has no policy that names a relation: it refuses every job");
+        }
+        let bus = broker.connect()?;
         serve_probes(health, None, &bus, &shutdown).await?;
-        party_worker::run(self.worker, bus, shutdown).await
+        party_worker::run(worker, bus, shutdown).await
     }
 }
 

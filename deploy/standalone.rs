@@ -10,9 +10,9 @@ use anyhow::Context;
 use api::Callers;
 use shared::bus::Bus;
 use shared::id::PartyId;
+use shared::ledger::Ledger;
 use shared::seal::Identity;
-use shared::session::{Directory, Permits};
-use shared::source::Source;
+use shared::session::Directory;
 use shared::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -22,7 +22,7 @@ use tracing::info;
 use worker::{party_worker, status_aggregator};
 
 use crate::callers::Mode;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, ledger_file};
 use crate::federation::Federation;
 use crate::tls::warn_if_open;
 
@@ -158,34 +158,46 @@ fn configurations(
     data_dir: &DataDir,
     parties: BTreeMap<PartyId, crate::federation::Party>,
 ) -> anyhow::Result<Vec<party_worker::Config>> {
-    let mut members: Vec<(PartyId, Arc<Identity>, Permits, Option<Source>)> = Vec::new();
-    let arbiter = data_dir.identity(PartyId::ARBITER)?;
-    members.push((
-        PartyId::ARBITER,
-        Arc::new(arbiter),
-        Permits::default(),
-        None,
-    ));
-    for (id, party) in parties {
-        let identity = Arc::new(data_dir.identity(id)?);
-        members.push((id, identity, party.permits, Some(party.source)));
-    }
-    let directory: Directory = members
+    let everybody = [PartyId::ARBITER]
+        .into_iter()
+        .chain(parties.keys().copied());
+    let mut identities = everybody
+        .map(|party| Ok((party, Arc::new(data_dir.identity(party)?))))
+        .collect::<anyhow::Result<BTreeMap<PartyId, Arc<Identity>>>>()?;
+    let directory: Directory = identities
         .iter()
-        .map(|(party, identity, ..)| (*party, identity.public()))
+        .map(|(party, identity)| (*party, identity.public()))
         .collect();
     let directory = Arc::new(directory);
-    let config = |(party, identity, permits, source)| {
-        let directory = Arc::clone(&directory);
-        party_worker::Config {
-            party,
+    info!(
+        "This federation made its keys itself and pins them: nobody has to compare fingerprints, \
+         and whoever has {} has every party's keys",
+        data_dir.path().display()
+    );
+    let mut configurations = Vec::new();
+    if let Some(identity) = identities.remove(&PartyId::ARBITER) {
+        configurations.push(party_worker::Config {
+            party: PartyId::ARBITER,
             identity,
-            directory,
-            permits,
-            source,
-        }
-    };
-    Ok(members.into_iter().map(config).collect())
+            directory: Arc::clone(&directory),
+            policy: Arc::default(),
+            ledger: None,
+            source: None,
+            now,
+        });
+    }
+    for ((id, party), identity) in parties.into_iter().zip(identities.into_values()) {
+        configurations.push(party_worker::Config {
+            party: id,
+            identity,
+            directory: Arc::clone(&directory),
+            policy: Arc::new(party.policy),
+            ledger: Some(Ledger::open(&ledger_file(data_dir.path(), id))?),
+            source: Some(party.source),
+            now,
+        });
+    }
+    Ok(configurations)
 }
 
 #[expect(

@@ -135,7 +135,7 @@ impl Work {
         client: &Client,
     ) -> anyhow::Result<()> {
         let mut unsent = lines.iter().enumerate();
-        let (mut asking, mut looking) = (JoinSet::new(), JoinSet::new());
+        let (mut asking, mut looking) = (JoinSet::new(), JoinSet::<anyhow::Result<Vec<_>>>::new());
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

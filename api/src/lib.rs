@@ -44,6 +44,7 @@ pub use readiness::{Needs, probes};
 pub use serve::{Limits, serve};
 pub use tls::{Tls, TlsError};
 pub use token::{Secrets, SecretsError};
+pub use wording::civil;
 
 /// What every request is answered from.
 #[derive(Clone)]

@@ -92,7 +92,7 @@ pub(crate) fn job_name(created: i64, order: OrderId) -> String {
 
 /// Gregorian date of a day counted from 1970-01-01 (H. Hinnant, "chrono-compatible low-level date
 /// algorithms", `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let leaps = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;

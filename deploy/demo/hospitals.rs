@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use csv::StringRecord;
 use serde::Serialize;
+use serde_json::{Value, json};
 use shared::draw::Draw;
 use shared::table::{Label, Rows, Table};
 
@@ -62,7 +63,7 @@ struct Entry<'a> {
     id: u64,
     name: &'a str,
     source: String,
-    release: &'a str,
+    policy: Value,
 }
 
 impl Hospitals {
@@ -100,6 +101,23 @@ impl Hospitals {
         names.map(str::to_owned).collect()
     }
 
+    /// What each hospital allows: the other two, this table, and scores in the clear.
+    fn policy(&self) -> Value {
+        let all = HOSPITALS.map(|(id, ..)| id);
+        json!({
+            "partners": { "guests": all, "with": all },
+            "relation": [{
+                "name": RELATION,
+                "unique_id": UNIQUE_ID,
+                "columns": self.attributes(),
+                "labels": [LABEL],
+                "filters": [LABEL],
+                "purposes": ["train", "infer"],
+            }],
+            "infer": { "release": "clear" },
+        })
+    }
+
     /// Writes each hospital's folder and the federation file; returns the file's path.
     ///
     /// # Errors
@@ -121,7 +139,7 @@ impl Hospitals {
                 id: *id,
                 name,
                 source: format!("csv:{hospital}"),
-                release: "clear",
+                policy: self.policy(),
             });
         }
         let file = File {

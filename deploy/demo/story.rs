@@ -28,7 +28,9 @@ pub(super) fn opening(out: &mut dyn Write, hospitals: &Hospitals, base: &str) ->
     writeln!(
         out,
         "   The names are borrowed; the rows were never theirs. One process plays everybody\n   \
-         here, over HTTP at {base}: it shows the protocol, not the walls.\n"
+         here, over HTTP at {base}: it shows the protocol, not the walls.\n   \
+         It made and pinned everybody's keys itself. Each hospital's policy allows the other two,\n   \
+         this one table, and SCORES IN THE CLEAR, so that you can see them; the default is sealed.\n"
     )
 }
 

@@ -130,7 +130,23 @@ fn what_is_wrong_with_a_party_is_named_without_its_secrets() {
         ("party-2.key", "party-9.key", "cannot read the key file"),
         ("env:HOSPITAL_SOURCE", SOURCE, "source: "),
         ("env:HOSPITAL_SOURCE", "env:CONCORD_BROKER", "source: "),
-        ("\"clear\"", "\"sealed\"", "release"),
+        ("\"sealed\"", "\"open\"", "release: unknown variant `open`"),
+        (
+            "nfilter_subset = 50",
+            "nfilter_subset = 4",
+            "train.nfilter_subset = 4: it lies from 5",
+        ),
+        ("\"C8\"]", "\"*\"]", "in columns, \"*\" stands alone"),
+        (
+            "two_party",
+            "allow_two_party",
+            "unknown field `allow_two_party`",
+        ),
+        (
+            "result_keys = []",
+            "result_keys = [\"a2V5\"]",
+            "a key is 32 bytes in base64",
+        ),
     ] {
         let said = said(party, "party.toml", from, to);
         assert!(said.contains(sentence), "{to}: {said}");

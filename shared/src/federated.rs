@@ -134,5 +134,9 @@ pub fn guide(spec: &TrainSpec, checkpoint: Option<&[u8]>) -> Result<Box<dyn roun
 /// A data party's side of a training algorithm; of a mini-batch in which the party has rows it has
 /// `batch_rows_min` at least.
 pub fn answer(spec: &TrainSpec, table: Table, batch_rows_min: u32) -> Box<dyn round::Answer> {
-    Box::new(logistic_regression::Answer::new(spec, table, batch_rows_min))
+    Box::new(logistic_regression::Answer::new(
+        spec,
+        table,
+        batch_rows_min,
+    ))
 }

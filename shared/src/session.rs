@@ -60,7 +60,7 @@ pub struct Seat {
     pub identity: Arc<Identity>,
     /// Everybody's public keys.
     pub directory: Arc<Directory>,
-    /// What it allows. The arbiter has no rows, and allows nothing.
+    /// What it allows; asked by data parties only.
     pub policy: Arc<Policy>,
     /// The queue of the process it sits in.
     pub address: String,

@@ -408,6 +408,7 @@ fn configure(site: &Site, hospitals: &[Hospital], queue_prefix: &str) {
     for id in [1].into_iter().chain(hospitals.iter().map(Hospital::id)) {
         let made = Command::new(EXECUTABLE)
             .args([
+                "party",
                 "keygen",
                 "--party",
                 &id.to_string(),
@@ -434,7 +435,8 @@ fn configure(site: &Site, hospitals: &[Hospital], queue_prefix: &str) {
     for id in hospitals.iter().map(Hospital::id) {
         let party = format!(
             "id = {id}\nkey = \"party-{id}.key\"\nsource = \"csv:hospital-{id}\"\n\
-             release = \"clear\"\n{common}"
+             {common}\n{}",
+            site.policies[&id].replace("party.policy", "policy")
         );
         fs::write(path.join(format!("party-{id}.toml")), party).expect("written");
     }

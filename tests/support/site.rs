@@ -21,7 +21,7 @@ pub(crate) struct Hospital {
     id: u64,
     name: String,
     files: Vec<(String, String)>,
-    permits: Vec<&'static str>,
+    permissive: bool,
 }
 
 impl Hospital {
@@ -30,7 +30,7 @@ impl Hospital {
             id,
             name: name.to_owned(),
             files: Vec::new(),
-            permits: Vec::new(),
+            permissive: false,
         }
     }
 
@@ -51,14 +51,49 @@ impl Hospital {
 
     /// Lets it train without protection, and with one other party alone.
     pub(crate) fn permissive(mut self) -> Hospital {
-        self.permits = vec!["allow_unencrypted", "allow_two_party"];
+        self.permissive = true;
         self
     }
+}
+
+/// What each hospital allows: every hospital, every file of any of them, as much as any may.
+fn policies(hospitals: &[Hospital]) -> BTreeMap<u64, String> {
+    let all: Vec<u64> = hospitals.iter().map(Hospital::id).collect();
+    let mut relations: BTreeMap<String, &str> = BTreeMap::new();
+    for (path, rows) in hospitals.iter().flat_map(Hospital::files) {
+        let name = path.trim_end_matches(".csv").replace('/', ".");
+        let first = rows.split([',', '\n']).next().expect("a header");
+        relations.insert(name, first);
+    }
+    let policy = |hospital: &Hospital| {
+        let (two_party, none) = match hospital.permissive {
+            true => (true, ", \"None\""),
+            false => (false, ""),
+        };
+        let mut text = format!(
+            "[party.policy.partners]\nguests = {all:?}\nwith = {all:?}\ntwo_party = {two_party}\n\
+             modes = [\"Paillier\", \"SecAgg\"{none}]\nkey_bits_min = 2048\n\n\
+             [party.policy.train]\nnfilter_subset = 5\nnfilter_tab = 1\nnfilter_glm = 100.0\n\
+             batch_rows_min = 5\nndiff = 1\nrounds_max = 1000000\n\n\
+             [party.policy.infer]\nrelease = \"clear\"\n"
+        );
+        for (name, unique_id) in &relations {
+            text += &format!(
+                "\n[[party.policy.relation]]\nname = {name:?}\nunique_id = {unique_id:?}\n\
+                 columns = [\"*\"]\nlabels = [\"*\"]\nfilters = [\"*\"]\n\
+                 purposes = [\"train\", \"infer\"]\n"
+            );
+        }
+        (hospital.id, text)
+    };
+    hospitals.iter().map(policy).collect()
 }
 
 /// A federation in a folder of its own, which goes when this goes.
 pub(crate) struct Site {
     folder: TempDir,
+    /// What each hospital allows, as it stands in a federation file.
+    pub(crate) policies: BTreeMap<u64, String>,
 }
 
 impl Site {
@@ -66,16 +101,12 @@ impl Site {
         let folder = tempfile::tempdir().expect("a folder");
         let mut text =
             String::from("listen = \"127.0.0.1:0\"\ndata_dir = \"state\"\ncallers = \"open\"\n");
+        let policies = policies(hospitals);
         for hospital in hospitals {
-            let Hospital {
-                id, name, permits, ..
-            } = hospital;
+            let Hospital { id, name, .. } = hospital;
             let home = format!("hospital-{id}");
             text += &format!("\n[[party]]\nid = {id}\nname = {name:?}\n");
-            text += &format!("source = \"csv:{home}\"\nrelease = \"clear\"\n");
-            for permit in permits {
-                text += &format!("{permit} = true\n");
-            }
+            text += &format!("source = \"csv:{home}\"\n\n{}", policies[id]);
             fs::create_dir(folder.path().join(&home)).expect("written");
             for (path, rows) in &hospital.files {
                 let path = folder.path().join(&home).join(path);
@@ -83,7 +114,7 @@ impl Site {
                 fs::write(path, rows).expect("written");
             }
         }
-        let site = Site { folder };
+        let site = Site { folder, policies };
         fs::write(site.config(), text).expect("written");
         site
     }

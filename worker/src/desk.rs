@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use shared::bus::Bus;
 use shared::id::{Attempt, JobId};
 use shared::job::Fence;
+use shared::ledger::Ledger;
 use shared::limits::{
     CLAIMS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, SOURCE_READS_MAX, WORKER_STOP_SECONDS_MAX,
 };
-use shared::ledger::Ledger;
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
 use shared::source::Source;

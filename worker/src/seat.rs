@@ -208,8 +208,8 @@ impl Driver {
         let books = &self.desk.books;
         let job = Some(self.fence.job);
         let entry = Entry { what, job, text };
-        if let Some(Err(error)) = (books.ledger.as_ref())
-            .map(|ledger| ledger.record((books.now)(), &entry))
+        if let Some(Err(error)) =
+            (books.ledger.as_ref()).map(|ledger| ledger.record((books.now)(), &entry))
         {
             self.unkept(&error);
         }

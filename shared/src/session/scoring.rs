@@ -187,7 +187,12 @@ impl Scoring {
     pub(super) fn standing(&self) -> Standing {
         Standing {
             progress: progress(),
-            waiting: self.intake.is_unread().then_some(self.seat.party).into_iter().collect(),
+            waiting: self
+                .intake
+                .is_unread()
+                .then_some(self.seat.party)
+                .into_iter()
+                .collect(),
             awaiting: false,
         }
     }
@@ -244,7 +249,11 @@ pub fn open_scores(
 ) -> Result<Vec<Score>, seal::Error> {
     let (party, writer) = owner;
     let said = seal::peek(sealed)?;
-    let fence = Fence { job, attempt: said.attempt, session: said.session };
+    let fence = Fence {
+        job,
+        attempt: said.attempt,
+        session: said.session,
+    };
     let bytes = seal::open(sealed, writer, reader, &header(&fence, party))?;
     message::decode(&bytes).map_err(|_| seal::Error::Sealed)
 }

@@ -19,7 +19,7 @@ use crate::message::{self, queue};
 use crate::paillier::PublicKey;
 use crate::policy::RowCounts;
 use crate::seal::SealPublic;
-use crate::table::Dropped;
+use crate::table::{Dropped, Label};
 
 /// A party's public part in a session, signed, so that nobody on the way (the guest included) can
 /// put its own keys in another's place.
@@ -180,13 +180,18 @@ pub(super) fn asked(
 ) -> Asked {
     let (me, policy) = (seat.party, &seat.policy);
     let Cohort { pos, neg } = &spec.cohorts[&me];
+    let needed = policy.spelled_needed(pos, &spec.needed());
+    let column = needed.label.clone();
     let reading = Reading::Training {
         cohort: Box::new(Cohort {
             pos: policy.spelled(pos),
             neg: policy.spelled(neg),
         }),
-        needed: policy.spelled_needed(pos, &spec.needed()),
-        label: spec.label.clone(),
+        label: Label {
+            column: column.unwrap_or_else(|| spec.label.column.clone()),
+            value: spec.label.value.clone(),
+        },
+        needed,
     };
     Asked {
         fence: *fence,

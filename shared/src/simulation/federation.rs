@@ -19,9 +19,9 @@ use crate::message::queue;
 use crate::model::Model;
 use crate::paillier::{PrivateKey, PublicKey};
 use crate::party::Parties;
+use crate::policy::{self, Mode, Partners, Policy, Purpose};
 use crate::query::{Query, Relation};
 use crate::seal::Identity;
-use crate::policy::{self, Mode, Partners, Policy, Purpose};
 use crate::session::{Directory, Rows, Seat, open_model};
 use crate::table::{Dropped, Label, Table};
 
@@ -227,7 +227,7 @@ impl Federation {
             partners: Partners {
                 guests: partners.clone(),
                 with: partners,
-                                modes: vec![Mode::Paillier, Mode::SecAgg, Mode::None],
+                modes: vec![Mode::Paillier, Mode::SecAgg, Mode::None],
                 key_bits_min: KEY_BITS,
                 two_party: false,
             },

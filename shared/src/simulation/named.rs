@@ -296,5 +296,9 @@ fn what_a_party_answered_for_binds_its_next_attempts() {
     world.run().unwrap();
     assert_eq!(world.row.status, JobStatus::Failed);
     assert_eq!(world.reason().unwrap().code, ReasonCode::ModelChanged);
-    assert_eq!(world.books.answers(HOST), answered, "nothing new was answered");
+    assert_eq!(
+        world.books.answers(HOST),
+        answered,
+        "nothing new was answered"
+    );
 }
