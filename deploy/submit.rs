@@ -135,7 +135,8 @@ impl Work {
         client: &Client,
     ) -> anyhow::Result<()> {
         let mut unsent = lines.iter().enumerate();
-        let (mut asking, mut looking) = (JoinSet::new(), JoinSet::<anyhow::Result<Vec<_>>>::new());
+        let mut asking = JoinSet::new();
+        let mut looking: JoinSet<anyhow::Result<Vec<End>>> = JoinSet::new();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -29,29 +29,35 @@ pub enum Command {
         /// The party it speaks for; without one it may ask for nothing but a token.
         #[arg(long, value_name = "ID")]
         party: Option<u64>,
+        /// Where accounts are kept.
         #[command(flatten)]
         given: Given,
+        /// How its password is told.
         #[command(flatten)]
-        from: From,
+        from: PasswordFrom,
     },
     /// Change a password. Tokens stay good for their hour; `disable` ends them at once.
     Passwd {
         /// The account.
         email: String,
+        /// Where accounts are kept.
         #[command(flatten)]
         given: Given,
+        /// How its password is told.
         #[command(flatten)]
-        from: From,
+        from: PasswordFrom,
     },
     /// Keep an account from calling, at once and for good.
     Disable {
         /// The account.
         email: String,
+        /// Where accounts are kept.
         #[command(flatten)]
         given: Given,
     },
     /// Show every account.
     List {
+        /// Where accounts are kept.
         #[command(flatten)]
         given: Given,
     },
@@ -69,7 +75,7 @@ pub struct Given {
 
 /// Where a password comes from: never from the command line, which others can read.
 #[derive(Args)]
-pub struct From {
+pub struct PasswordFrom {
     /// Read the password from standard input, instead of asking the terminal.
     #[arg(long)]
     stdin: bool,
@@ -153,7 +159,7 @@ fn line(user: &User) -> String {
     format!("{}\t{party}\t{state}", user.email)
 }
 
-impl From {
+impl PasswordFrom {
     fn hashed(&self) -> anyhow::Result<String> {
         let password = match self.stdin {
             true => first_line(&mut std::io::stdin().lock())?,

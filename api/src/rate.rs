@@ -38,11 +38,9 @@ impl Rate {
         let place = self.hasher.hash_one(who) % self.places.len() as u64;
         let place = &self.places[place as usize];
         let full = self.burst * self.interval;
-        let next = |done: i64| match done - now {
-            0.. if done - now <= full => done + self.interval,
-            // Long ago; or the clock went back, and nothing that was counted means anything.
-            _ => now + self.interval,
-        };
+        // Worked off long ago; or the clock went back, and what was counted means nothing.
+        let stale = |done: i64| !(0..=full).contains(&(done - now));
+        let next = |done: i64| self.interval + if stale(done) { now } else { done };
         let asked = place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |done| {
             Some(next(done)).filter(|done| *done - now <= full)
         });

@@ -169,14 +169,49 @@ function notice(sentence) {
   show("offline", sentence !== null);
 }
 
+// The token is this tab's alone: no other page and no later visit has it.
+const TOKEN = "concord-token";
+
+function headers() {
+  const token = sessionStorage.getItem(TOKEN);
+  return token ? { token } : {};
+}
+
+// Asks for a token and follows the job anew once there is one.
+function askForToken(sentence) {
+  sessionStorage.removeItem(TOKEN);
+  text("token-wrong", sentence);
+  show("token-card", true);
+  element("token").focus();
+}
+
+element("token-card").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const token = element("token").value.trim();
+  element("token").value = "";
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    askForToken("a token has visible ASCII characters alone");
+    return;
+  }
+  sessionStorage.setItem(TOKEN, token);
+  show("token-card", false);
+  follow();
+});
+
 // Answers whether the job may still change.
 async function poll(order, viewer, current) {
   const response = await fetch(`model/report?order_id=${encodeURIComponent(order)}`, {
     signal: AbortSignal.timeout(REQUEST_MILLISECONDS),
     cache: "no-store",
+    headers: headers(),
   });
   const answer = await response.json();
   if (!current()) return false;
+  if (response.status === 401) {
+    notice(null);
+    askForToken(answer.message);
+    return false;
+  }
   if (response.status >= 400 && response.status < 500 && response.status !== 408) {
     notice(answer.message);
     return false;

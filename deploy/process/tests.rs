@@ -5,6 +5,7 @@ use crate::data_dir::make_key_file;
 
 const BROKER: &str = "amqps://concord:hunter2@broker/%2f";
 const DATABASE: &str = "postgres://concord:hunter2@database/concord";
+const TOKEN_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const SOURCE: &str = "postgres://reader:hunter2@hospital/patients";
 
 fn environment(name: &str) -> Option<String> {
@@ -12,6 +13,7 @@ fn environment(name: &str) -> Option<String> {
         "CONCORD_BROKER" => BROKER,
         "CONCORD_DATABASE" => DATABASE,
         "HOSPITAL_SOURCE" => SOURCE,
+        "CONCORD_TOKEN_SECRET" => TOKEN_SECRET,
         _ => return None,
     };
     Some(value.to_owned())
@@ -40,6 +42,11 @@ fn platform(folder: &Path) -> anyhow::Result<Platform> {
     Platform::read(&folder.join("concord.toml"), &environment)
 }
 
+/// The platform with what the API alone needs.
+fn api(folder: &Path) -> anyhow::Result<Callers> {
+    platform(folder)?.callers(&environment)
+}
+
 fn party(folder: &Path) -> anyhow::Result<Party> {
     Party::read(&folder.join("party.toml"), &environment)
 }
@@ -64,6 +71,7 @@ fn the_examples_are_in_order() {
     assert_eq!(*platform.broker.url, BROKER);
     assert_eq!(*platform.database, DATABASE);
     assert_eq!(platform.directory.names.len(), 1);
+    assert!(matches!(api(folder.path()), Ok(Callers::Accounts(_))));
     let party = party(folder.path()).unwrap();
     assert_eq!(party.worker.party, PartyId(2));
 }
@@ -103,6 +111,12 @@ fn what_is_wrong_with_a_platform_is_named_without_its_secrets() {
         ),
         ("\"directory.toml\"", "\"party.toml\"", "party.toml"),
         ("0.0.0.0:5000", "everywhere", "listen"),
+        ("\"accounts\"", "\"anybody\"", "callers"),
+        (
+            "\"accounts\"",
+            "\"open\"",
+            "callers: \"open\" lets whoever reaches 0.0.0.0:5000",
+        ),
     ] {
         let said = said(platform, "concord.toml", from, to);
         assert!(said.contains(sentence), "{to}: {said}");
@@ -150,5 +164,56 @@ fn what_is_wrong_with_a_party_is_named_without_its_secrets() {
     ] {
         let said = said(party, "party.toml", from, to);
         assert!(said.contains(sentence), "{to}: {said}");
+    }
+}
+
+#[test]
+fn callers_are_open_where_that_is_said_twice() {
+    for open in [
+        "callers = \"open\"\nopen_to_network = true",
+        "callers = \"open\"",
+    ] {
+        let folder = folder();
+        let path = folder.path().join("concord.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.replace("callers = \"accounts\"", open);
+        let text = match open.contains("network") {
+            true => text,
+            false => text.replace("0.0.0.0", "127.0.0.1"),
+        };
+        fs::write(path, text).unwrap();
+        assert!(matches!(api(folder.path()), Ok(Callers::Open)), "{open}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_secret_of_tokens_is_named_without_it() {
+    for (from, to, sentence) in [
+        (
+            "token_secret =",
+            "# token_secret =",
+            "token_secret is missing",
+        ),
+        (
+            "env:CONCORD_TOKEN_SECRET",
+            TOKEN_SECRET,
+            "token_secret: write env:NAME or file:PATH",
+        ),
+        (
+            "env:CONCORD_TOKEN_SECRET",
+            "env:NOWHERE",
+            "token_secret: the environment variable",
+        ),
+        (
+            "env:CONCORD_TOKEN_SECRET",
+            "env:CONCORD_BROKER",
+            "token_secret: secret 1 is no base64",
+        ),
+    ] {
+        let said = said(api, "concord.toml", from, to);
+        assert!(
+            said.contains(sentence) && !said.contains(TOKEN_SECRET),
+            "{said}"
+        );
     }
 }

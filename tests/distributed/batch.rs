@@ -324,6 +324,7 @@ impl Program {
             id: id.map(str::to_owned),
             reply_to: reply_to.map(str::to_owned),
             correlation: Some("c".to_owned()),
+            token: None,
         };
         let body = body.as_bytes().to_vec();
         let sent = self.bus.publish_with(queue::SUBMISSIONS, body, &properties);

@@ -1,5 +1,6 @@
 //! What a client does: sends a request, reads the envelope, polls.
 
+use reqwest::RequestBuilder;
 use serde_json::Value;
 
 use super::eventually;
@@ -9,6 +10,8 @@ use super::eventually;
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
+    /// The header `token` of every request.
+    token: Option<String>,
 }
 
 fn http(authorities: Option<&str>) -> reqwest::Client {
@@ -47,6 +50,22 @@ impl Client {
         Client {
             http: http(None),
             base: format!("http://{address}"),
+            token: None,
+        }
+    }
+
+    /// The same, showing a token.
+    pub(crate) fn with_token(&self, token: &str) -> Client {
+        Client {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    fn known(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.header("token", token),
+            None => request,
         }
     }
 
@@ -64,13 +83,13 @@ impl Client {
 
     /// Gets an address that an answer named.
     pub(crate) async fn visit(&self, url: &str) -> Answer {
-        answer(self.http.get(url)).await
+        answer(self.known(self.http.get(url))).await
     }
 
     /// Sends a body as it stands, without a content type, as the seed's own client does.
     pub(crate) async fn post(&self, path: &str, body: impl Into<String>) -> Answer {
         let url = format!("{}{path}", self.base);
-        answer(self.http.post(url).body(body.into())).await
+        answer(self.known(self.http.post(url)).body(body.into())).await
     }
 
     /// Submits a training.
@@ -98,7 +117,7 @@ impl Client {
     /// A report, if the server is there and gives it.
     pub(crate) async fn try_report(&self, order: i64) -> Option<Value> {
         let url = format!("{}/model/report?order_id={order}", self.base);
-        let response = self.http.get(url).send().await.ok()?;
+        let response = self.known(self.http.get(url)).send().await.ok()?;
         let text = response.error_for_status().ok()?.text().await.ok()?;
         let answer: Value = serde_json::from_str(&text).ok()?;
         Some(answer["data"].clone())
@@ -136,7 +155,7 @@ fn has_ended(report: &Value) -> bool {
         .any(|word| report["status"] == *word)
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Answer {
+async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("the server answers");
     let content_type = response.headers().get("content-type");
     let content_type = content_type.map_or("", |kind| kind.to_str().expect("ASCII"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::Value;
-use shared::bus::{Cause, Consumer, Delivery, Properties, QueueKind};
+use shared::bus::{Cause, Consumer, Delivery, Properties, QueueKind, Token};
 use shared::limits::{BODY_BYTES_MAX, SUBMISSION_PREFETCH};
 use shared::message::queue;
 use tokio::task::JoinHandle;
@@ -28,7 +28,10 @@ struct Batch {
 
 impl Batch {
     async fn new() -> Batch {
-        let server = Server::new().await;
+        Batch::over(Server::new().await).await
+    }
+
+    async fn over(server: Server) -> Batch {
         let bus = server.state.bus.clone();
         let declared = bus.declare(ANSWERS, QueueKind::Session).await;
         declared.expect("declared");
@@ -340,4 +343,71 @@ async fn a_shutdown_finishes_what_is_under_way_and_leaves_the_rest_to_others() {
     };
     let again = batch.ask(&asks("/model/train", "k-1"), train()).await;
     assert_eq!(again, first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_s_token_says_who_asks_as_by_http() {
+    let mut server = Server::with_accounts().await;
+    server.add("wei@zdey.cn", Some(3)).await;
+    server.add("chen@szslyy.cn", Some(2)).await;
+    let [wei, chen, gone] =
+        ["wei@zdey.cn", "chen@szslyy.cn", "gone@zdey.cn"].map(|email| Some(server.token_of(email)));
+    server.token = wei.clone();
+    let mut batch = Batch::over(server).await;
+    let late = Some("x".repeat(5000));
+    for (token, status, sentence) in [
+        (None, 401, "token missing"),
+        (Some(String::new()), 401, "token missing"),
+        (Some("nonsense".to_owned()), 401, "invalid token"),
+        (late, 401, "invalid token"),
+        (gone, 401, "invalid token"),
+        (chen.clone(), 403, "`user_id` is 3: it must be 2"),
+    ] {
+        let properties = Properties {
+            token: token.map(Token::new),
+            ..asks("/model/train", "k")
+        };
+        let answer = batch.ask(&properties, train()).await;
+        let message = answer["message"].as_str().expect("a sentence");
+        assert_eq!(answer["code"], status);
+        assert!(message.starts_with(sentence), "{message}");
+    }
+    assert_eq!(batch.server.jobs().await, 0);
+    let properties = Properties {
+        token: wei.map(Token::new),
+        ..asks("/model/train", "k")
+    };
+    let answer = batch.ask(&properties, train()).await;
+    assert_eq!(answer["code"], 200);
+    // It is that account's job: only it may end it.
+    let cancel = format!("{{\"order_id\":{}}}", answer["data"]["order_id"]);
+    let wei = std::mem::replace(&mut batch.server.token, chen);
+    assert_eq!(
+        batch
+            .server
+            .post("/model/cancel", cancel.clone())
+            .await
+            .status,
+        403
+    );
+    batch.server.token = wei;
+    assert_eq!(batch.server.post("/model/cancel", cancel).await.status, 200);
+    // A token that was good when it was sent is not when it is read an hour later.
+    let later = batch
+        .server
+        .calling(|state| state.now = || 1_800_003_600_000);
+    batch.shutdown.cancel();
+    let taking = timeout(PATIENCE, batch.taking).await;
+    taking.expect("it ends").expect("no panic");
+    let shutdown = CancellationToken::new();
+    let mut batch = Batch {
+        taking: tokio::spawn(take_batches(later.state.clone(), shutdown.clone())),
+        server: later,
+        answers: batch.answers,
+        shutdown,
+    };
+    let answer = batch.ask(&properties, train()).await;
+    assert_eq!(answer["code"], 401);
+    let message = answer["message"].as_str().expect("a sentence");
+    assert!(message.starts_with("token expired"), "{message}");
 }
