@@ -15,9 +15,9 @@ use rand::CryptoRng;
 use crate::fixed_point::RangeError;
 use crate::id::{PartyId, Round};
 use crate::job::{ReasonCode, TrainSpec};
-use crate::limits::BATCH_OWN_ROWS_MIN;
 use crate::message::Progress;
 use crate::model::Model;
+use crate::policy::Train;
 use crate::table::Table;
 
 /// One party's side of one attempt.
@@ -92,9 +92,7 @@ pub enum Error {
     #[error("the weights left their range: training diverged")]
     Diverged,
     /// A mini-batch holds some of this party's rows, and too few of them.
-    #[error(
-        "a mini-batch holds fewer than {BATCH_OWN_ROWS_MIN} rows of a party that has rows in it"
-    )]
+    #[error("a mini-batch holds fewer rows of a party than its policy asks for")]
     BatchTooSmall,
     /// All rows are of one class.
     #[error("all rows of all parties are of one class")]
@@ -132,7 +130,7 @@ pub fn guide(spec: &TrainSpec, checkpoint: Option<&[u8]>) -> Result<Box<dyn roun
     }))
 }
 
-/// A data party's side of a training algorithm.
-pub fn answer(spec: &TrainSpec, table: Table) -> Box<dyn round::Answer> {
-    Box::new(logistic_regression::Answer::new(spec, table))
+/// A data party's side of a training algorithm, within its policy's limits.
+pub fn answer(spec: &TrainSpec, table: Table, limits: &Train) -> Box<dyn round::Answer> {
+    Box::new(logistic_regression::Answer::new(spec, table, limits))
 }

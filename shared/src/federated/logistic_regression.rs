@@ -24,6 +24,7 @@ use crate::local::logistic_regression::{
 };
 use crate::message::{self, Progress};
 use crate::model::{Model, Standardization};
+use crate::policy::Train;
 use crate::table::Table;
 
 const COUNTS: u8 = 1;
@@ -228,6 +229,7 @@ impl round::Guide for Guide {
 /// A data party's side.
 pub struct Answer {
     spec: TrainSpec,
+    limits: Train,
     table: Table,
     batches: Option<Batches>,
     /// By what the table's values are standardised already.
@@ -237,10 +239,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Answers from one party's rows.
-    pub fn new(spec: &TrainSpec, table: Table) -> Self {
+    /// Answers from one party's rows, within its policy's limits of batches and rounds.
+    pub fn new(spec: &TrainSpec, table: Table, limits: &Train) -> Self {
         Answer {
             spec: spec.clone(),
+            limits: limits.clone(),
             table,
             batches: None,
             standardized: None,
@@ -287,10 +290,14 @@ impl Answer {
     /// Deals the rows to batches, once.
     fn deal(&mut self, count: u32) -> Result<(), Error> {
         if self.batches.is_none() {
+            let rounds = u64::from(self.spec.hyperparameters.iterations_max) * u64::from(count);
+            if rounds > self.limits.rounds_max {
+                return Err(Error::TooManyRounds(rounds));
+            }
             let batches = Batches::new(&self.spec.shape(), &self.table.ids, count);
             if batches
                 .smallest()
-                .is_some_and(|rows| rows < BATCH_OWN_ROWS_MIN)
+                .is_some_and(|rows| rows < self.limits.batch_rows_min.max(BATCH_OWN_ROWS_MIN))
                 && count > 1
             {
                 return Err(Error::BatchTooSmall);

@@ -219,7 +219,7 @@ impl Federation {
     }
 
     /// What every party allows: all that is simulated.
-    fn policy(&self) -> Policy {
+    pub(super) fn policy(&self) -> Policy {
         let all = || vec![ALL.to_owned()];
         let parties = self.spec.parties.ascending();
         Policy {
@@ -244,6 +244,7 @@ impl Federation {
                 nfilter_glm: 100.0,
                 batch_rows_min: 1,
                 ndiff: 1,
+                rounds_max: crate::limits::ROUNDS_MAX,
                 ..Train::default()
             },
             ..Policy::default()

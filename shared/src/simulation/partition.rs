@@ -66,7 +66,11 @@ impl Parties {
         let (guest, hosts) = (spec.parties.guest, spec.parties.hosts.clone());
         let mut all: BTreeMap<PartyId, Box<dyn Participant>> = BTreeMap::new();
         for (party, contributor) in contributors(&mut rng, federation) {
-            let answer = federated::answer(spec, federation.rows(party).table);
+            let answer = federated::answer(
+                spec,
+                federation.rows(party).table,
+                &federation.policy().train,
+            );
             let participant: Box<dyn Participant> = if party == guest {
                 let key = matches!(spec.protection, Protection::Paillier { .. });
                 let opener = Opener::new(hosts.len() + 1, key.then(|| federation.key()));
