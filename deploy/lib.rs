@@ -9,6 +9,7 @@ pub mod federation;
 mod office;
 pub mod party;
 pub mod process;
+pub mod result;
 pub mod secret;
 mod settings;
 pub mod standalone;

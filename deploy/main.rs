@@ -12,6 +12,7 @@ use concord::export;
 use concord::federation::Federation;
 use concord::party;
 use concord::process::{Broker, Party, Platform};
+use concord::result;
 use concord::secret;
 use concord::standalone::Standalone;
 use concord::submit;
@@ -81,6 +82,8 @@ enum Command {
     /// Make, change, disable and show the accounts of callers.
     #[command(subcommand)]
     User(users::Command),
+    /// Print what a job made for a party, opened with its key: scores, or a model.
+    Result(Wanted),
     /// Print a trained model as JSON, opened with a party's own key.
     Export {
         /// The federation file.
@@ -129,6 +132,32 @@ struct Batch {
     /// Write what came of each line, as JSON lines.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+}
+
+/// Which result, and how to get at it.
+#[derive(Args)]
+struct Wanted {
+    /// The job's `order_id`.
+    #[arg(long, value_name = "N")]
+    order: i64,
+    /// Where the API is: http[s]://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    api: String,
+    /// Certificates (PEM) that vouch for it, where the system's own do not.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Where the token stands: env:NAME or file:PATH.
+    #[arg(long, value_name = "REFERENCE")]
+    token: Option<String>,
+    /// party.toml; or federation.toml, with --party.
+    #[arg(long)]
+    config: PathBuf,
+    /// Which party of a federation.toml.
+    #[arg(long)]
+    party: Option<u64>,
+    /// Another key file than the party's: the one whose public key the request named.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 }
 
 /// What every process of a distributed Concord is given.
@@ -265,6 +294,25 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Submit(batch) => send(batch).await,
+        Command::Result(wanted) => {
+            let folder = Path::new("");
+            let ca = wanted.ca.as_deref();
+            let token = wanted.token.as_deref();
+            let token =
+                token.map(|reference| secret::read("--token", reference, folder, &environment));
+            let options = result::Options {
+                order: wanted.order,
+                api: wanted.api,
+                authorities: ca.map(|ca| tls::authorities("--ca", ca)).transpose()?,
+                token: token.transpose()?.map(|text| Token::new(text.to_string())),
+                config: wanted.config,
+                party: wanted.party,
+                key: wanted.key,
+            };
+            let opened = result::open(&options, &environment).await?;
+            print(&serde_json::to_string_pretty(&opened)?);
+            Ok(())
+        }
         Command::Export {
             config,
             party,

@@ -95,6 +95,11 @@ impl Office {
         })
     }
 
+    /// Its key file.
+    pub(crate) fn key(&self) -> &Path {
+        &self.key
+    }
+
     /// Opens the ledger, also while workers use it; never makes one.
     ///
     /// # Errors

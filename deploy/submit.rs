@@ -5,7 +5,7 @@
 //! broker and this process may die at any moment.
 
 mod batch;
-mod client;
+pub(crate) mod client;
 mod door;
 mod progress;
 mod summary;

@@ -37,7 +37,7 @@ impl Error for Unknown {}
 
 /// One server's API.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     token: Option<Token>,
     /// What every address starts with.
@@ -93,7 +93,7 @@ struct Report {
 impl Client {
     /// # Errors
     /// When it is no address of a server.
-    pub(super) fn new(
+    pub(crate) fn new(
         base: &str,
         authorities: Option<&str>,
         token: Option<Token>,
@@ -193,7 +193,11 @@ impl Client {
         })
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+    /// What a path answers.
+    ///
+    /// # Errors
+    /// The API's own sentence, or why there is none.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let address = format!("{}{path}", self.base);
         let answer = async {
             let response = self.known(self.http.get(&address)).send().await?;

@@ -17,6 +17,7 @@ use crate::id::{PartyId, Round};
 use crate::job::{ReasonCode, TrainSpec};
 use crate::message::Progress;
 use crate::model::Model;
+use crate::policy::Train;
 use crate::table::Table;
 
 /// One party's side of one attempt.
@@ -131,12 +132,7 @@ pub fn guide(spec: &TrainSpec, checkpoint: Option<&[u8]>) -> Result<Box<dyn roun
     }))
 }
 
-/// A data party's side of a training algorithm; of a mini-batch in which the party has rows it has
-/// `batch_rows_min` at least.
-pub fn answer(spec: &TrainSpec, table: Table, batch_rows_min: u32) -> Box<dyn round::Answer> {
-    Box::new(logistic_regression::Answer::new(
-        spec,
-        table,
-        batch_rows_min,
-    ))
+/// A data party's side of a training algorithm, within its policy's limits.
+pub fn answer(spec: &TrainSpec, table: Table, limits: &Train) -> Box<dyn round::Answer> {
+    Box::new(logistic_regression::Answer::new(spec, table, limits))
 }

@@ -17,13 +17,14 @@ use super::Error;
 use super::round::{self, Question};
 use crate::id::Round;
 use crate::job::{Phase, TrainSpec};
-use crate::limits::WEIGHT_BITS_MAX;
+use crate::limits::{BATCH_OWN_ROWS_MIN, WEIGHT_BITS_MAX};
 use crate::local::logistic_regression::{
     Batches, Descent, Stop, column_sums, deviations, gradient_sum, loss_sum, means, model,
     square_sums, standardize,
 };
 use crate::message::{self, Progress};
 use crate::model::{Model, Standardization};
+use crate::policy::Train;
 use crate::table::Table;
 
 const COUNTS: u8 = 1;
@@ -228,9 +229,8 @@ impl round::Guide for Guide {
 /// A data party's side.
 pub struct Answer {
     spec: TrainSpec,
+    limits: Train,
     table: Table,
-    /// Own rows at least of a mini-batch in which there are any.
-    batch_rows_min: u32,
     batches: Option<Batches>,
     /// By what the table's values are standardised already.
     standardized: Option<Standardization>,
@@ -239,12 +239,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Answers from one party's rows.
-    pub fn new(spec: &TrainSpec, table: Table, batch_rows_min: u32) -> Self {
+    /// Answers from one party's rows, within its policy's limits of batches and rounds.
+    pub fn new(spec: &TrainSpec, table: Table, limits: &Train) -> Self {
         Answer {
             spec: spec.clone(),
+            limits: limits.clone(),
             table,
-            batch_rows_min,
             batches: None,
             standardized: None,
             gradients: 0,
@@ -290,10 +290,14 @@ impl Answer {
     /// Deals the rows to batches, once.
     fn deal(&mut self, count: u32) -> Result<(), Error> {
         if self.batches.is_none() {
+            let rounds = u64::from(self.spec.hyperparameters.iterations_max) * u64::from(count);
+            if rounds > self.limits.rounds_max {
+                return Err(Error::TooManyRounds(rounds));
+            }
             let batches = Batches::new(&self.spec.shape(), &self.table.ids, count);
             if batches
                 .smallest()
-                .is_some_and(|rows| rows < self.batch_rows_min)
+                .is_some_and(|rows| rows < self.limits.batch_rows_min.max(BATCH_OWN_ROWS_MIN))
                 && count > 1
             {
                 return Err(Error::BatchTooSmall);

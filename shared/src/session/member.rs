@@ -266,8 +266,7 @@ impl Member {
                 let protector =
                     protector.ok_or_else(|| fault("the keys are not the protection's"))?;
                 let contributor = Contributor::new(agreement, protector);
-                let rows_min = seat.policy.train.batch_rows_min;
-                let answer = federated::answer(&self.spec, rows.table, rows_min);
+                let answer = federated::answer(&self.spec, rows.table, &seat.policy.train);
                 Box::new(round::Host::new(self.guest.party, contributor, answer))
             }
             _ => return Err(fault("it was given another role than it has")),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
 use crate::id::{Attempt, JobId, PartyId, SessionId};
 use crate::job::{Cohort, Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
-use crate::limits::{BATCH_OWN_ROWS_MIN, COHORT_ROWS_MIN};
+use crate::limits::{BATCH_OWN_ROWS_MIN, COHORT_ROWS_MIN, ROUNDS_MAX};
 use crate::local::logistic_regression;
 use crate::message::queue;
 use crate::model::Model;
@@ -220,7 +220,7 @@ impl Federation {
     }
 
     /// Everybody may ask everything.
-    fn policy(&self) -> Policy {
+    pub(super) fn policy(&self) -> Policy {
         let all = || vec![policy::ALL.to_owned()];
         let partners = self.spec.parties.ascending();
         Policy {
@@ -244,6 +244,7 @@ impl Federation {
                 nfilter_tab: 1,
                 nfilter_glm: 1e9,
                 batch_rows_min: BATCH_OWN_ROWS_MIN,
+                rounds_max: ROUNDS_MAX,
                 ..policy::Train::default()
             },
             ..Policy::default()

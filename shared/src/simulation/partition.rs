@@ -13,7 +13,6 @@ use crate::federated::{self, Output, Participant, logistic_regression::Guide};
 use crate::hyperparameters::{Optimizer, Penalty, Start};
 use crate::id::{PartyId, Round};
 use crate::job::Protection;
-use crate::limits::BATCH_OWN_ROWS_MIN;
 use crate::mask::{MaskPublic, MaskSecret, PairSecrets, TagKey};
 use crate::model::Model;
 use crate::paillier::Encryptor;
@@ -67,7 +66,11 @@ impl Parties {
         let (guest, hosts) = (spec.parties.guest, spec.parties.hosts.clone());
         let mut all: BTreeMap<PartyId, Box<dyn Participant>> = BTreeMap::new();
         for (party, contributor) in contributors(&mut rng, federation) {
-            let answer = federated::answer(spec, federation.rows(party).table, BATCH_OWN_ROWS_MIN);
+            let answer = federated::answer(
+                spec,
+                federation.rows(party).table,
+                &federation.policy().train,
+            );
             let participant: Box<dyn Participant> = if party == guest {
                 let key = matches!(spec.protection, Protection::Paillier { .. });
                 let opener = Opener::new(hosts.len() + 1, key.then(|| federation.key()));

@@ -283,6 +283,55 @@ fn a_digest_changes_with_every_part_of_a_table() {
     }
 }
 
+#[test]
+fn a_mark_recognises_its_row_and_shows_its_edit() {
+    let key = [7; 32];
+    let base = || table(&["1", "23"], &[1.0, 2.0, 3.0, 4.0], &[true, false]);
+    let of = |table: &Table| table.marks(&key, &needed());
+    let marks = of(&base());
+    assert!(marks.is_sorted_by_key(|mark| mark.id));
+    let positive: Vec<bool> = marks.iter().map(|mark| mark.is_positive()).collect();
+    assert_eq!(positive.iter().filter(|class| **class).count(), 1);
+
+    let edited = of(&table(&["1", "23"], &[1.0, 2.0, 3.0, 5.0], &[true, false]));
+    let ids = |marks: &[Mark]| marks.iter().map(|mark| mark.id).collect::<Vec<_>>();
+    assert_eq!(ids(&edited), ids(&marks));
+    assert_eq!(
+        marks
+            .iter()
+            .zip(&edited)
+            .filter(|(one, other)| one != other)
+            .count(),
+        1
+    );
+    let relabelled = of(&table(&["1", "23"], &[1.0, 2.0, 3.0, 4.0], &[false, false]));
+    let values = |marks: &[Mark]| marks.iter().map(|mark| mark.values()).collect::<Vec<_>>();
+    assert_eq!(values(&relabelled), values(&marks));
+    assert_ne!(relabelled, marks);
+
+    // Rows that swap their values are two edited rows.
+    let swapped = of(&table(&["1", "23"], &[3.0, 4.0, 1.0, 2.0], &[true, false]));
+    assert!(
+        values(&swapped)
+            .iter()
+            .all(|value| !values(&marks).contains(value))
+    );
+    let foreign = base().marks(&[8; 32], &needed());
+    assert!(ids(&foreign).iter().all(|id| !ids(&marks).contains(id)));
+}
+
+#[test]
+fn marks_are_the_same_whatever_the_order_and_case_of_the_columns() {
+    let key = [7; 32];
+    let base = table(&["1", "23"], &[1.0, 2.0, 3.0, 4.0], &[true, false]);
+    let turned = table(&["1", "23"], &[2.0, 1.0, 4.0, 3.0], &[true, false]);
+    let renamed = Needed {
+        attributes: vec!["B".into(), "a".into()],
+        ..needed()
+    };
+    assert_eq!(turned.marks(&key, &renamed), base.marks(&key, &needed()));
+}
+
 fn class() -> Label {
     Label {
         column: "c".into(),

@@ -6,8 +6,8 @@ use crate::federated::Error;
 use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
 use crate::id::PartyId;
 use crate::job::{Protection, TrainSpec};
-use crate::limits::BATCH_OWN_ROWS_MIN;
 use crate::party::Parties;
+use crate::policy::Train;
 use crate::table::{Label, Table};
 
 fn spec(batch_rows: Option<u64>, standardize: bool) -> TrainSpec {
@@ -50,7 +50,12 @@ fn answer(batch_rows: Option<u64>, standardize: bool) -> Answer {
         values: Array2::from_shape_fn((rows, 2), |(row, column)| (row * (column + 1)) as f64),
         positive: (0..rows).map(|row| row % 2 == 0).collect(),
     };
-    Answer::new(&spec(batch_rows, standardize), table, BATCH_OWN_ROWS_MIN)
+    let limits = Train {
+        batch_rows_min: 5,
+        rounds_max: 1_000,
+        ..Train::default()
+    };
+    Answer::new(&spec(batch_rows, standardize), table, &limits)
 }
 
 fn gradient(batches: u32, numbers: &[f64]) -> Question {
@@ -79,6 +84,25 @@ fn batches_that_would_show_single_rows_are_refused() {
     assert!(matches!(few.answer(&question), Err(Error::BatchTooSmall)));
     let mut enough = answer(Some(10), false);
     assert!(enough.answer(&gradient(2, &[0.0; 3])).is_ok());
+}
+
+#[test]
+fn a_party_answers_as_many_rounds_as_its_policy_says() {
+    let mut answer = answer(Some(10), false);
+    answer.limits.rounds_max = 3;
+    let two_iterations = gradient(2, &[0.0; 3]);
+    let error = answer.answer(&two_iterations).unwrap_err();
+    assert!(matches!(error, Error::TooManyRounds(4)));
+    answer.limits.rounds_max = 4;
+    assert!(answer.answer(&two_iterations).is_ok());
+}
+
+#[test]
+fn a_policy_may_ask_for_more_rows_of_a_batch() {
+    let mut answer = answer(Some(10), false);
+    answer.limits.batch_rows_min = 30;
+    let error = answer.answer(&gradient(2, &[0.0; 3])).unwrap_err();
+    assert!(matches!(error, Error::BatchTooSmall));
 }
 
 #[test]

@@ -217,8 +217,7 @@ impl Guest {
         let guide = federated::guide(&self.spec, saved.as_ref().map(|bytes| bytes.as_slice()))
             .or_else(|_| federated::guide(&self.spec, None))
             .map_err(fault)?;
-        let rows_min = seat.policy.train.batch_rows_min;
-        let answer = federated::answer(&self.spec, rows.table, rows_min);
+        let answer = federated::answer(&self.spec, rows.table, &seat.policy.train);
         let hosts = self.spec.parties.hosts.clone();
         Ok(round::Guest::new(
             seat.party,
