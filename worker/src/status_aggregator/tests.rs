@@ -574,6 +574,7 @@ async fn only_its_guest_moves_a_job() {
         reply_to: own.clone(),
         progress: at(7),
         waiting: Vec::new(),
+        awaiting: false,
     });
     for (queue, body) in [
         (queue::EVENTS, failed(host, &own)),
