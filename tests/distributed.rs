@@ -5,6 +5,7 @@ mod batch;
 mod chaos;
 mod permissions;
 mod scaling;
+mod tls;
 
 use crate::faults::ends_with_the_same_bits;
 use crate::seed::{check_scores, follow, infer, like_the_seed, look_at_boards};

@@ -16,7 +16,7 @@ pub(crate) use distributed::{Deployment, Role};
 pub(crate) use process::{Process, concord};
 pub(crate) use request::{seed_blocks, seed_sample, seed_train, train};
 pub(crate) use rows::{Patient, csv, patients, seed_hospitals};
-pub(crate) use services::{Server, Services};
+pub(crate) use services::{Server, Services, told};
 pub(crate) use site::{Hospital, Site};
 pub(crate) use system::System;
 

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::data_dir::make_key_file;
@@ -74,6 +75,88 @@ fn the_examples_are_in_order() {
     assert!(matches!(api(folder.path()), Ok(Callers::Accounts(_))));
     let party = party(folder.path()).unwrap();
     assert_eq!(party.worker.party, PartyId(2));
+}
+
+/// Adds a certificate and its key, and what vouches for both, to the folder of the examples.
+fn certified(folder: &Path, key_mode: u32) {
+    let made = rcgen::generate_simple_self_signed(["concord.example.org".to_owned()]).unwrap();
+    fs::write(folder.join("keys/server.pem"), made.cert.pem()).unwrap();
+    fs::write(folder.join("keys/ca.pem"), made.cert.pem()).unwrap();
+    let key = folder.join("keys/server.key");
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(key_mode)).unwrap();
+    for name in ["concord.toml", "party.toml"] {
+        let path = folder.join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text
+            .replace("# tls_", "tls_")
+            .replace("# broker_ca", "broker_ca");
+        fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn the_examples_are_in_order_with_certificates_too() {
+    let folder = folder();
+    certified(folder.path(), 0o600);
+    let platform = platform(folder.path()).unwrap();
+    assert!(platform.tls.is_some() && platform.broker.certificates.is_some());
+    assert_eq!(platform.vouching, Vouching::Broker);
+    let party = party(folder.path()).unwrap();
+    assert!(party.broker.certificates.is_some());
+}
+
+#[test]
+fn a_key_that_others_may_read_and_halves_of_a_pair_are_refused() {
+    let refused = |mode, from: &str, to: &str| {
+        let folder = folder();
+        certified(folder.path(), mode);
+        let path = folder.path().join("concord.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(path, text.replacen(from, to, 1)).unwrap();
+        format!(
+            "{:#}",
+            platform(folder.path()).err().expect("it is refused")
+        )
+    };
+    for (mode, from, to, sentence) in [
+        (0o640, "", "", "tls_key: "),
+        (0o640, "", "", "chmod 600"),
+        (0o600, "\ntls_key", "\n# tls_key", "tls_key: it is missing"),
+        (
+            0o600,
+            "\ntls_certificate",
+            "\n# tls_c",
+            "tls_certificate: it is missing",
+        ),
+        (0o600, "keys/server.pem", "keys/server.key", "certificate"),
+        (
+            0o600,
+            "keys/server.pem",
+            "gone",
+            "tls_certificate: cannot read",
+        ),
+        (0o600, "keys/ca.pem", "keys/server.key", "broker_ca: "),
+        (0o600, "keys/ca.pem", "gone", "broker_ca: cannot read"),
+    ] {
+        let said = refused(mode, from, to);
+        assert!(said.contains(sentence), "{to}: {said}");
+        assert!(!said.contains("PRIVATE"), "{said}");
+    }
+}
+
+#[test]
+fn certificates_for_an_open_broker_are_a_mistake() {
+    let folder = folder();
+    certified(folder.path(), 0o600);
+    let open = |name: &str| match name {
+        "CONCORD_BROKER" => Some(BROKER.replace("amqps", "amqp")),
+        _ => environment(name),
+    };
+    let read = Platform::read(&folder.path().join("concord.toml"), &open);
+    let said = format!("{:#}", read.err().expect("it is refused"));
+    assert!(said.contains("broker_ca: it vouches for nobody"), "{said}");
 }
 
 #[test]

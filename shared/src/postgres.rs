@@ -9,6 +9,7 @@
 mod tests;
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -172,9 +173,7 @@ fn split(url: &str) -> Result<Split<'_>, Error> {
 fn is_here(config: &Config) -> bool {
     let here = |host: &Host| match host {
         Host::Unix(_) => true,
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-        }
+        Host::Tcp(name) => tls::is_here(name),
     };
     config.get_hosts().iter().all(here) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
@@ -199,9 +198,10 @@ fn client(roots: Option<&str>) -> Result<Arc<ClientConfig>, Error> {
 
 /// What went wrong with the protection of a connection, if that went wrong; it holds no secret.
 pub fn tls_fault(error: &tokio_postgres::Error) -> Option<String> {
-    let text = error.to_string();
-    let fault = text.strip_prefix("error performing TLS handshake: ")?;
-    Some(format!("TLS: {fault}"))
+    // The library names the kind of an error by these words alone.
+    let is_tls = error.to_string() == "error performing TLS handshake";
+    let cause = error.source().filter(|_| is_tls)?;
+    Some(format!("TLS: {cause}"))
 }
 
 /// Protects connections, where they are to be protected.

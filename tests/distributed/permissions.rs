@@ -7,14 +7,14 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
-use shared::bus::{Bus, QueueKind, rabbitmq};
-use shared::id::{JobId, PartyId, SessionId};
+use shared::bus::{Bus, Error, QueueKind, rabbitmq};
+use shared::id::{Attempt as Try, JobId, PartyId, SessionId};
 use shared::job::Fence;
 use shared::message::{self, Event, EventBody, queue};
 use uuid::Uuid;
 
 use crate::faults::{hospitals, training};
-use crate::support::{Deployment, Role, eventually};
+use crate::support::{Deployment, Role, Services, eventually};
 
 /// AMQP's codes.
 const ACCESS_REFUSED: u16 = 403;
@@ -257,11 +257,8 @@ async fn a_user_reaches_its_own_queues_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_that_does_not_exist_is_not_let_in() {
-    let deployment = Deployment::without_parties(
-        crate::support::Services::shared().await,
-        &hospitals(&[2, 3, 4]),
-    )
-    .await;
+    let deployment =
+        Deployment::without_parties(Services::shared().await, &hospitals(&[2, 3, 4])).await;
     let url = deployment.broker_of("party-2");
     let (_, place) = url.rsplit_once('@').expect("user@place");
     for user in ["guest:guest", "party-2:guest", "concord:concord"] {
@@ -282,7 +279,7 @@ async fn no_party_speaks_for_another() {
         message::encode(&Event {
             fence: Fence {
                 job: JobId(Uuid::new_v4()),
-                attempt: shared::id::Attempt(1),
+                attempt: Try(1),
                 session: SessionId(Uuid::new_v4()),
             },
             party,
@@ -316,11 +313,8 @@ async fn no_party_speaks_for_another() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_is_told_who_sent_a_message() {
-    let deployment = Deployment::without_parties(
-        crate::support::Services::shared().await,
-        &hospitals(&[2, 3, 4]),
-    )
-    .await;
+    let deployment =
+        Deployment::without_parties(Services::shared().await, &hospitals(&[2, 3, 4])).await;
     let bus = |user: &str| {
         Bus::rabbitmq(rabbitmq::Config {
             url: deployment.broker_of(user),
@@ -338,5 +332,5 @@ async fn a_reader_is_told_who_sent_a_message() {
     assert_eq!(delivery.user(), Some("party-3"));
     delivery.ack().await;
     let foreign = sender.declare(&own, QueueKind::Durable).await;
-    assert!(matches!(foreign, Err(shared::bus::Error::Refused { .. })));
+    assert!(matches!(foreign, Err(Error::Refused { .. })));
 }

@@ -16,7 +16,7 @@ use shared::session::open_model;
 use shared::store::Store;
 use uuid::Uuid;
 
-use super::services::{Services, lock_database};
+use super::services::{Services, lock_database, told};
 use super::{Client, Hospital, PATIENCE, POLL, Site};
 
 const EXECUTABLE: &str = env!("CARGO_BIN_EXE_concord");
@@ -114,12 +114,19 @@ impl Deployment {
 
     /// As [`Deployment::start`], with every hospital's rows in a PostgreSQL of its own.
     pub(crate) async fn with_databases(hospitals: &[Hospital]) -> Deployment {
-        let services = Services::shared().await;
+        Self::with_databases_over(Services::shared().await, hospitals).await
+    }
+
+    pub(crate) async fn with_databases_over(
+        services: Services,
+        hospitals: &[Hospital],
+    ) -> Deployment {
         let mut deployment = Self::without_parties(services, hospitals).await;
         for hospital in hospitals {
             let id = hospital.id();
             let url = deployment.services.hospital(hospital).await;
             let path = deployment.site.path();
+            let url = deployment.services.address_of(&url);
             fs::write(path.join(format!("source-{id}")), url).expect("written");
             let config = path.join(format!("party-{id}.toml"));
             let text = fs::read_to_string(&config).expect("written");
@@ -142,7 +149,7 @@ impl Deployment {
     pub(crate) async fn without_parties(services: Services, hospitals: &[Hospital]) -> Deployment {
         let site = Site::new(hospitals);
         let queue_prefix = format!("{}.", Uuid::new_v4().simple());
-        configure(&site, hospitals, &queue_prefix);
+        configure(&site, hospitals, &queue_prefix, services.encrypted);
         let mut deployment = Deployment {
             site,
             services,
@@ -177,7 +184,10 @@ impl Deployment {
             .args([command, "--config"])
             .arg(self.site.path().join(config))
             .env("CONCORD_BROKER", self.services.broker_of(&role.user()))
-            .env("CONCORD_DATABASE", &self.services.database)
+            .env(
+                "CONCORD_DATABASE",
+                self.services.address_of(&self.services.database),
+            )
             .stderr(Stdio::piped())
             .spawn()
             .expect("the executable is there");
@@ -287,7 +297,11 @@ impl Deployment {
         let client = |number: usize| {
             let log = self.processes[number].log();
             let (_, rest) = log.split_once(LISTENS)?;
-            Some(Client::new(rest.split_whitespace().next()?))
+            let address = rest.split_whitespace().next()?;
+            Some(match self.services.encrypted {
+                true => Client::by_tls(address, &authorities()),
+                false => Client::new(address),
+            })
         };
         self.of(Role::Api).into_iter().filter_map(client).collect()
     }
@@ -402,7 +416,7 @@ impl Deployment {
 }
 
 /// Keys, directory and configurations, made as an operator makes them.
-fn configure(site: &Site, hospitals: &[Hospital], queue_prefix: &str) {
+fn configure(site: &Site, hospitals: &[Hospital], queue_prefix: &str, encrypted: bool) {
     let path = site.path();
     let mut directory = String::new();
     for id in [1].into_iter().chain(hospitals.iter().map(Hospital::id)) {
@@ -423,11 +437,21 @@ fn configure(site: &Site, hospitals: &[Hospital], queue_prefix: &str) {
         directory += &String::from_utf8(made.stdout).expect("UTF-8");
     }
     fs::write(path.join("directory.toml"), directory).expect("written");
-    let common = format!(
+    let mut common = format!(
         "broker = \"env:CONCORD_BROKER\"\nqueue_prefix = \"{queue_prefix}\"\n\
          directory = \"directory.toml\"\n"
     );
-    let platform = format!(
+    let mut platform = String::new();
+    if encrypted {
+        let authority = told("CONCORD_TEST_AMQPS_CA");
+        common += &format!("broker_ca = {authority:?}\n");
+        // The broker's own certificate serves: it is for this machine.
+        let server = authority.trim_end_matches("ca.pem");
+        platform += &format!(
+            "tls_certificate = \"{server}server.pem\"\ntls_key = \"{server}server.key\"\n"
+        );
+    }
+    platform += &format!(
         "listen = \"127.0.0.1:0\"\ncallers = \"open\"\ndatabase = \"env:CONCORD_DATABASE\"\n\
          arbiter_key = \"party-1.key\"\n{common}"
     );
@@ -440,6 +464,11 @@ fn configure(site: &Site, hospitals: &[Hospital], queue_prefix: &str) {
         );
         fs::write(path.join(format!("party-{id}.toml")), party).expect("written");
     }
+}
+
+/// Who vouches for the API, where it is reached by TLS.
+fn authorities() -> String {
+    fs::read_to_string(told("CONCORD_TEST_AMQPS_CA")).expect("certificates")
 }
 
 impl Drop for Deployment {

@@ -31,6 +31,8 @@ pub(crate) struct Services {
     /// The passwords of the broker's other users.
     users: PathBuf,
     pub(crate) database: String,
+    /// Whether everything goes by TLS.
+    pub(crate) encrypted: bool,
 }
 
 impl Services {
@@ -41,6 +43,28 @@ impl Services {
             broker,
             users,
             database,
+            encrypted: false,
+        }
+    }
+
+    /// The shared servers, by TLS alone.
+    pub(crate) async fn by_tls() -> Services {
+        let services = Self::shared().await;
+        Services {
+            broker: told("CONCORD_TEST_AMQPS"),
+            encrypted: true,
+            ..services
+        }
+    }
+
+    /// A database's address as a process of ours is given it.
+    pub(crate) fn address_of(&self, database: &str) -> String {
+        match self.encrypted {
+            true => {
+                let authority = told("CONCORD_TEST_POSTGRES_CA");
+                format!("{database}?sslmode=verify-full&sslrootcert={authority}")
+            }
+            false => database.to_owned(),
         }
     }
 

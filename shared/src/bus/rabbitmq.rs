@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{BasicProperties, Confirmation};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub use self::consumer::{Consumer, Delivery};
 use self::link::{Backoff, Broker, Connected, Link};
 use self::topology::Topology;
 use super::{Error, Properties, QueueKind, Token, Usage};
-use crate::limits;
+use crate::{limits, tls};
 
 /// Where the broker is.
 pub struct Config {
@@ -77,6 +77,13 @@ impl Bus {
 
     fn with_patience(config: Config, patience: Duration) -> Result<Bus, Error> {
         let uri: AMQPUri = config.url.parse().map_err(|_| Error::Address)?;
+        let host = uri.authority.host.as_str();
+        if uri.scheme == AMQPScheme::AMQP && !tls::is_here(host) {
+            tracing::warn!(
+                host,
+                "THE WAY TO THE BROKER IS OPEN: whoever is on it sees the password; write amqps://"
+            );
+        }
         let user = uri.authority.userinfo.username.as_str();
         let user = ShortString::try_new(user).map_err(|_| Error::Address)?;
         let broker = Arc::new(Broker::new(uri, config.certificates, patience));
