@@ -8,6 +8,9 @@
 #[cfg(test)]
 mod sabotage;
 
+#[cfg(test)]
+mod witness;
+
 pub mod id;
 
 pub mod limits;

@@ -81,7 +81,12 @@ impl Contributor {
             slots: slots as u32 + 1,
             model: &question.numbers,
         };
-        RoundContext::new(&self.agreement.tag_key, &inputs)
+        #[cfg(test)]
+        let inputs = tests::unbound(inputs);
+        let context = RoundContext::new(&self.agreement.tag_key, &inputs);
+        #[cfg(test)]
+        tests::watch(&context, round, question);
+        context
     }
 
     /// Tags, masks and protects one answer. Once per context: two answers under the same masks
@@ -95,6 +100,8 @@ impl Contributor {
         context: &RoundContext,
         values: Vec<i128>,
     ) -> Result<Vec<u8>, Error> {
+        #[cfg(test)]
+        crate::witness::answered(*context.as_bytes(), &values);
         let mut values = Zeroizing::new(values);
         let slots = values.len() + 1;
         let Agreement { pairs, tag_key, .. } = &self.agreement;
@@ -102,6 +109,8 @@ impl Contributor {
             Protector::Paillier { key, encryptor } => {
                 let count = key.ciphertexts_for(slots);
                 let (masks, blinding) = pairs.modular(context, key.modulus(), count);
+                #[cfg(test)]
+                let blinding = tests::unblinded(blinding);
                 let tag = mask::tag(tag_key, context, &values, blinding)?;
                 values.push(tag);
                 let mut body = Vec::with_capacity(count * key.ciphertext_bytes());
@@ -113,6 +122,8 @@ impl Contributor {
             }
             Protector::SecAgg => {
                 let (masks, blinding) = pairs.words(context, slots);
+                #[cfg(test)]
+                let blinding = tests::unblinded(blinding);
                 let tag = mask::tag(tag_key, context, &values, blinding)?;
                 values.push(tag);
                 let masked = values.iter().zip(masks.iter());
@@ -212,3 +223,6 @@ fn from_bytes(bytes: &[u8], count: usize) -> Result<impl Iterator<Item = u128> +
     fits.then(|| words.iter().map(|word| u128::from_be_bytes(*word)))
         .ok_or(Integrity)
 }
+
+#[cfg(test)]
+mod tests;

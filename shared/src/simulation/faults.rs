@@ -46,6 +46,7 @@ fn storm(seed: u64) -> Result<(), String> {
             world.reason()
         ));
     }
+    super::adversary::law(&world)?;
     if world.strangers_heard {
         return Err("a session that did not have the job changed its row".into());
     }

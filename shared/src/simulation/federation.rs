@@ -21,7 +21,7 @@ use crate::paillier::{PrivateKey, PublicKey};
 use crate::party::Parties;
 use crate::policy::{self, Mode, Partners, Policy, Purpose};
 use crate::query::{Query, Relation};
-use crate::seal::Identity;
+use crate::seal::{Identity, SealPublic};
 use crate::session::{Directory, Rows, Seat, open_model};
 use crate::table::{Dropped, Label, Table};
 
@@ -290,6 +290,11 @@ impl Federation {
 
     /// The model as a party opens it.
     pub(super) fn open(&self, party: PartyId, sealed: &[u8]) -> Model {
+        self.opened(party, sealed).unwrap()
+    }
+
+    /// The model as a party opens it, if it does.
+    pub(super) fn opened(&self, party: PartyId, sealed: &[u8]) -> Option<Model> {
         open_model(
             &self.identities[&party],
             &self.directory,
@@ -297,6 +302,18 @@ impl Federation {
             self.job,
             sealed,
         )
-        .unwrap()
+        .ok()
+    }
+
+    /// Gives the guest keys that are not those of the directory.
+    pub(super) fn replace_guest(&mut self) {
+        let identity = Identity::generate(&mut StdRng::seed_from_u64(0xbad));
+        self.identities
+            .insert(self.spec.parties.guest, Arc::new(identity));
+    }
+
+    /// What offers to a party are sealed to.
+    pub(super) fn pinned(&self, party: PartyId) -> SealPublic {
+        SealPublic(self.directory[&party].sealing)
     }
 }

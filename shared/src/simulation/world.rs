@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
+use super::answers::Answers;
 use super::books::Books;
 use super::federation::Federation;
 use crate::admission::refused;
@@ -86,6 +87,12 @@ pub(super) struct World {
     pub(super) books: Books,
     pub(super) row: Row,
     checkpoint: Option<Vec<u8>>,
+    /// What the parties answered.
+    pub(super) answers: Answers,
+    /// Messages at the front of `wires` that were looked at since they left.
+    seen: usize,
+    /// What left since it was asked last, if anybody listens.
+    tap: Option<Vec<Wire>>,
     pub(super) parts: BTreeMap<PartyId, Vec<u8>>,
     /// How often the row was finished: once, or something counted twice.
     pub(super) finishes: u32,
@@ -120,11 +127,15 @@ impl World {
             report: Report::default(),
             deadline_at: i64::MAX,
         };
+        crate::witness::reset();
         let mut world = World {
             rng: StdRng::seed_from_u64(seed),
             now: Duration::ZERO,
             row,
             checkpoint: None,
+            answers: Answers::default(),
+            seen: 0,
+            tap: None,
             parts: BTreeMap::new(),
             finishes: 0,
             holders: BTreeSet::new(),
@@ -246,8 +257,10 @@ impl World {
                 fence,
             } => match self.at(&queue) {
                 Some(index) => {
-                    let of = fence_of(&envelope).unwrap();
-                    self.tell(index, (of.attempt.0, of.session), Input::Envelope(envelope));
+                    // As a worker does: what is no envelope goes nowhere.
+                    if let Ok(of) = fence_of(&envelope) {
+                        self.tell(index, (of.attempt.0, of.session), Input::Envelope(envelope));
+                    }
                 }
                 None => self.wires.push(Wire::Returned {
                     sender,
@@ -309,7 +322,9 @@ impl World {
         let Some(index) = self.pick(party) else {
             return;
         };
-        let fence = fence_of(&envelope).unwrap();
+        let Ok(fence) = fence_of(&envelope) else {
+            return;
+        };
         let key = (fence.attempt.0, fence.session);
         if self.processes[index].sessions.contains_key(&key) {
             return self.tell(index, key, Input::Envelope(envelope));
@@ -329,6 +344,7 @@ impl World {
         let (rng, now) = (&mut self.rng, self.now);
         if let Some(session) = self.processes[index].sessions.get_mut(&key) {
             let effects = session.handle(rng, now, input);
+            self.answers.computed(self.processes[index].seat.party, key);
             self.act(index, key, effects);
         }
     }

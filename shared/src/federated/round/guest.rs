@@ -93,7 +93,38 @@ impl Guest {
             step: step.clone(),
             answers: None,
         };
-        Ok(self.hosts.iter().map(ask).collect())
+        let asks: Vec<Output> = self.hosts.iter().map(ask).collect();
+        #[cfg(test)]
+        let asks = self.ask_falsely(asks);
+        Ok(asks)
+    }
+
+    /// What a guest asks that does not keep to the protocol, where a test wants one.
+    #[cfg(test)]
+    fn ask_falsely(&self, mut asks: Vec<Output>) -> Vec<Output> {
+        use crate::sabotage::{Falsehood, falsehood};
+        let Some((present, falsehood)) = self.present.as_ref().zip(falsehood()) else {
+            return asks;
+        };
+        let mut other = present.question.clone();
+        let Some(number) = other.numbers.first_mut() else {
+            return asks;
+        };
+        *number += 0.5;
+        let other = Step::Ask(other).to_bytes();
+        match falsehood {
+            Falsehood::TwoModels => {
+                if let Some(Output::Send { step, .. }) = asks.last_mut() {
+                    *step = other;
+                }
+            }
+            Falsehood::TwoQuestions => asks.extend(self.hosts.iter().map(|&to| Output::Send {
+                to,
+                round: present.round,
+                step: other.clone(),
+            })),
+        }
+        asks
     }
 
     /// Where training stands, with what this attempt sent.
@@ -197,6 +228,8 @@ impl Participant for Guest {
             return Ok(Vec::new());
         };
         let expected = *present.context.as_bytes();
+        #[cfg(test)]
+        let step = falsely_expected(step, expected);
         match step {
             Step::Sum { context, body } if from == self.adder && context == expected => {
                 self.close(&body)
@@ -219,5 +252,19 @@ impl Participant for Guest {
             return self.contribute(secrets).map(Some);
         }
         Ok(self.contributor.prepare(secrets).then(Vec::new))
+    }
+}
+
+/// The contribution as one to this round's question, where a test's guest looks at no context.
+#[cfg(test)]
+fn falsely_expected(step: Step, expected: [u8; 32]) -> Step {
+    match step {
+        Step::Contribution { body, .. } if crate::sabotage::falsehood().is_some() => {
+            Step::Contribution {
+                context: expected,
+                body,
+            }
+        }
+        step => step,
     }
 }

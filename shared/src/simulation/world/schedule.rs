@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use super::{Faults, World};
+use super::{Faults, Wire, World};
 
 /// Steps within which a job must end.
 const STEPS_MAX: u32 = 20_000;
@@ -36,9 +36,44 @@ impl World {
         Ok(())
     }
 
-    /// Does one thing, chosen at random.
+    /// Does one thing, and looks at what left for it.
     pub(in crate::simulation) fn step(&mut self) {
         self.steps += 1;
+        self.happen();
+        let guest = self.federation.spec.parties.guest;
+        for wire in self.wires.iter().skip(self.seen) {
+            self.answers.left(wire, guest);
+            if let Some(tap) = &mut self.tap {
+                tap.push(wire.clone());
+            }
+        }
+        self.seen = self.wires.len();
+    }
+
+    /// Listens to everything that leaves from now on.
+    pub(in crate::simulation) fn tap(&mut self) {
+        self.tap = Some(Vec::new());
+    }
+
+    /// What left since this was asked last.
+    pub(in crate::simulation) fn tapped(&mut self) -> Vec<Wire> {
+        self.tap.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Takes a message that is under way.
+    pub(in crate::simulation) fn seize(&mut self, index: usize) -> Wire {
+        self.seen = self.seen.saturating_sub(1);
+        self.wires.remove(index)
+    }
+
+    /// Puts a message under way that no party sent just now.
+    pub(in crate::simulation) fn inject(&mut self, wire: Wire) {
+        self.wires.push(wire);
+        self.seen = self.wires.len();
+    }
+
+    /// One thing, chosen at random.
+    fn happen(&mut self) {
         let faults = if self.steps < self.faults.steps {
             self.faults
         } else {
@@ -74,12 +109,12 @@ impl World {
         } else {
             self.rng.random_range(0..self.wires.len())
         };
-        let wire = self.wires.remove(index);
+        let wire = self.seize(index);
         if self.rng.random_bool(faults.loss) {
             return;
         }
         if self.rng.random_bool(faults.repeat) {
-            self.wires.push(wire.clone());
+            self.inject(wire.clone());
         }
         self.deliver(wire);
     }
@@ -92,6 +127,7 @@ impl World {
                 let (rng, now) = (&mut self.rng, self.now);
                 let session = self.processes[index].sessions.get_mut(&key).unwrap();
                 if let Some(effects) = session.idle(rng, now) {
+                    self.answers.computed(self.processes[index].seat.party, key);
                     self.act(index, key, effects);
                     return true;
                 }
