@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod bad_data;
+mod canary;
 mod distributed;
 mod faults;
 mod parity;

@@ -44,11 +44,9 @@ use crate::support::{
     Client, Deployment, Hospital, Job, Patient, Role, Server, Services, csv, patients, train,
 };
 
-/// Whether the platform may see scores, and the ids of scored rows.
-///
-/// SEALED RELEASE: once `release = "sealed"` is the default, set this to `false`; then nothing of a
-/// result may be found anywhere, and the clear release stays as a control in `tests/seed.rs`.
-const RESULTS_ARE_CLEAR: bool = true;
+/// SEALED RELEASE: set this to `true` once a party may say `release = "sealed"`. Then nothing of a
+/// result may be found anywhere, and the clear release comes after that, as a control.
+const RESULTS_CAN_BE_SEALED: bool = false;
 
 const PARTIES: [u64; 3] = [2, 3, 4];
 const GUEST: u64 = 3;
@@ -168,7 +166,13 @@ impl Platform {
                 .await
                 .expect("a superuser may");
         }
-        let deployment = Deployment::over(services, &hospitals()).await;
+        let mut deployment = Deployment::without_parties(services, &hospitals()).await;
+        for party in PARTIES {
+            if RESULTS_CAN_BE_SEALED {
+                release(&deployment, party, ["clear", "sealed"]);
+            }
+            deployment.launch(Role::Party(party)).await;
+        }
         superuser
             .batch_execute(UNCOMPRESSED)
             .await
@@ -201,6 +205,7 @@ impl Platform {
         job
     }
 
+    /// Has the rows of one party scored; what the API has of it.
     async fn infer(&self, model: i64) -> Value {
         let input = json!({ "user_id": SCORED, "data_sql": sql(RELATIONS[0]) });
         let request = json!({ "model_id": model, "input_data": input });
@@ -238,6 +243,16 @@ impl Platform {
             ("database's disk", files(self.postgres.folder())),
         ]
     }
+}
+
+/// Changes how a party releases scores; whoever runs already goes on as before.
+fn release(deployment: &Deployment, party: u64, [old, new]: [&str; 2]) {
+    let path = deployment.site.path().join(format!("party-{party}.toml"));
+    let text = fs::read_to_string(&path).expect("written");
+    let said = |how: &str| format!("release = \"{how}\"");
+    let changed = text.replace(&said(old), &said(new));
+    assert_ne!(changed, text, "party {party} says nothing of releases");
+    fs::write(path, changed).expect("written");
 }
 
 /// So that what is long stands in files as it is.
@@ -464,7 +479,7 @@ async fn the_platform_sees_no_row_gradient_weight_or_key() {
     let strong = json!({ "method": "Paillier", "key_length": 2048 });
     let long = platform.train(RELATIONS[0], &secagg, ITERATIONS).await;
     let encrypted = platform.train(RELATIONS[0], &strong, 10).await;
-    let result = platform.infer(encrypted.model).await;
+    platform.infer(encrypted.model).await;
 
     let mut needles = Needles::default();
     secrets_of_rows(&mut needles);
@@ -477,14 +492,22 @@ async fn the_platform_sees_no_row_gradient_weight_or_key() {
     // Protection changes no bit: the other training's rounds are the first ones of this.
     let computed = Computed::of(&platform, long.order).await;
     computed.add_to(&mut needles, GUEST, false);
-    look(&needles, &platform.places().await, &result);
+    look(&needles, &platform.places().await, !RESULTS_CAN_BE_SEALED);
 
+    if RESULTS_CAN_BE_SEALED {
+        release(&platform.deployment, SCORED, ["sealed", "clear"]);
+        platform.deployment.crash(Role::Party(SCORED)).await;
+        let result = platform.infer(encrypted.model).await;
+        assert_eq!(result.as_array().map(Vec::len), Some(ROWS), "{result}");
+        look(&needles, &platform.places().await, true);
+    }
     the_letters_look_like_chance(&mut platform, [&secagg, &strong]).await;
     what_is_in_the_open_is_found(&platform, &needles, &computed, long).await;
 }
 
-/// No place has more than it may.
-fn look(needles: &Needles, places: &Places, result: &Value) {
+/// No place has more than it may, and it has what it must: texts of requests and, where results are
+/// `clear`, these.
+fn look(needles: &Needles, places: &Places, clear: bool) {
     let mut wrong = Vec::new();
     for (place, all) in places {
         let found = found_in(needles, all);
@@ -494,7 +517,7 @@ fn look(needles: &Needles, places: &Places, result: &Value) {
             allowed.push(QUERY);
             assert_eq!(needles.share(QUERY, &found), 1.0, "{place} has no query");
         }
-        if RESULTS_ARE_CLEAR && *place != "logs" {
+        if clear && *place != "logs" {
             allowed.extend([SCORE, SCORED_ID]);
             if is_queried {
                 let shares = [SCORE, SCORED_ID].map(|what| needles.share(what, &found));
@@ -513,10 +536,6 @@ fn look(needles: &Needles, places: &Places, result: &Value) {
     }
     println!("{} forms of secrets", needles.len());
     assert!(wrong.is_empty(), "{wrong:?}");
-    assert_eq!(
-        result.as_array().is_some_and(|rows| !rows.is_empty()),
-        RESULTS_ARE_CLEAR
-    );
 }
 
 /// Sealed payloads have no order in them, and their lengths tell shapes only.
