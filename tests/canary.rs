@@ -59,10 +59,11 @@ async fn start(named: bool) -> (Site, Standalone, Client) {
     let site = Site::new(&hospitals);
     fill_sqlite(&site.path().join("three.db"), &hospitals[1]);
     let postgres = Services::shared().await.hospital(&hospitals[2]).await;
+    fs::write(site.path().join("source-4"), postgres).expect("written");
     let text = fs::read_to_string(site.config()).expect("written");
     let mut text = text
         .replace("csv:hospital-3", "sqlite:three.db")
-        .replace("csv:hospital-4", &postgres);
+        .replace("csv:hospital-4", "file:source-4");
     if !named {
         // MERGE: before there are policies this changes nothing, see `policies_are_there`.
         let policy = |name: &str| format!("name = {name:?}");

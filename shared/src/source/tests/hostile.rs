@@ -189,10 +189,15 @@ fn with_sources(test: impl FnOnce(&[(&'static str, Source)], &Wire)) {
         let (server, _) = place.split_once('/').unwrap();
         let wire = Wire::before(server);
         let place = place.replace(server, wire.address());
-        let url = format!("postgres://{}@{place}", homes.scratch.reader_name());
+        let role = homes.scratch.reader_name();
+        let password = format!("ALTER ROLE {role} PASSWORD 'wire'");
+        homes.runtime.block_on(homes.scratch.execute(&password));
+        // In the open, so that the wire understands it.
+        let url = format!("postgres://{role}:wire@{place}?sslmode=disable");
+        let database = Source::parse("env:URL", homes.folder.path(), &|_| Some(url.clone()));
         let mut sources = homes.sources.clone();
         sources.pop();
-        sources.push(("postgres", source(&url, homes.folder.path())));
+        sources.push(("postgres", database.unwrap()));
         test(&sources, &wire);
     });
 }
