@@ -23,6 +23,7 @@ mod faults;
 mod bench {
     pub(crate) mod celery;
     pub(crate) mod chaos;
+    pub(crate) mod cost;
     pub(crate) mod federation;
     pub(crate) mod figures;
     pub(crate) mod hops;
@@ -35,7 +36,7 @@ mod bench {
 use std::fs;
 use std::path::PathBuf;
 
-use bench::{celery::Celery, chaos, figures, jobs, memory, polls, rounds};
+use bench::{celery::Celery, chaos, cost, figures, jobs, memory, polls, rounds};
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -65,6 +66,8 @@ struct Arguments {
 enum What {
     /// A round's latency beside the cost of its hops on the same broker.
     Rounds,
+    /// A round of seed size with the parties' ledgers and policies, and without.
+    Cost,
     /// One-row inferences per second, from the first request to the last result in the store.
     Jobs,
     /// Status polls per second by 200 pollers while jobs run.
@@ -99,6 +102,9 @@ fn main() {
         let mut note = |name: &str, value: Value| found.insert(name.to_owned(), value);
         if all || matches!(what, What::Rounds) {
             note("rounds", rounds::measure(repeat).await);
+        }
+        if all || matches!(what, What::Cost) {
+            note("cost", cost::measure(repeat).await);
         }
         if all || matches!(what, What::Jobs) {
             note("jobs", jobs::measure(repeat, celery.as_ref()).await);

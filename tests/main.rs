@@ -6,6 +6,7 @@
 
 mod bad_data;
 mod callers;
+mod canary;
 mod distributed;
 mod faults;
 mod parity;

@@ -3,7 +3,11 @@
 //! Needles are what must not be there (row values, ids, SQL, weights, gradients, keys), in every
 //! form that a program could write them. Each search is shown to find what is there.
 
+mod letters;
 mod needles;
+mod platform;
+mod recorder;
+mod unsealed;
 
 use std::collections::BTreeSet;
 use std::fs;

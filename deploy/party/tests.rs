@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -85,7 +87,8 @@ fn awaiting(folder: &TempDir) -> Ledger {
         earlier: None,
         cohort: None,
         manual: true,
-        expires_ms: now() + 24 * 3_600_000 + 60_000,
+        approval: Duration::from_secs(24 * 3_600 + 60),
+        model: None,
         ndiff: 10,
         summary: Summary {
             kind: "train".into(),

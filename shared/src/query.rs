@@ -378,4 +378,4 @@ pub fn resolve<S: AsRef<str>>(names: &[S], wanted: &str) -> Resolved {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

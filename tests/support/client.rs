@@ -74,6 +74,7 @@ impl Client {
         Client {
             http: http(Some(authorities)),
             base: format!("https://{address}"),
+            token: None,
         }
     }
 

@@ -180,6 +180,8 @@ impl Deployment {
     /// Starts a process, without a wait.
     pub(crate) fn spawn(&mut self, role: Role) -> usize {
         let (command, config) = role.command();
+        let stdout = format!("stdout-{}", self.processes.len());
+        let stdout = fs::File::create(self.site.path().join(stdout));
         let mut child = Command::new(EXECUTABLE)
             .args([command, "--config"])
             .arg(self.site.path().join(config))
@@ -188,6 +190,7 @@ impl Deployment {
                 "CONCORD_DATABASE",
                 self.services.address_of(&self.services.database),
             )
+            .stdout(stdout.expect("written"))
             .stderr(Stdio::piped())
             .spawn()
             .expect("the executable is there");

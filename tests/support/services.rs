@@ -201,6 +201,11 @@ impl Server {
         assert!(ran.success(), "{} {command}", self.script.display());
     }
 
+    /// Where all its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn url(&self) -> String {
         let ran = Command::new(&self.script)
             .arg("url")

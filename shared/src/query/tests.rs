@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-mod refused;
+pub(crate) mod refused;
 
 const ACCEPTED: &[&str] = &[
     "select * from data.blooddata_small;",

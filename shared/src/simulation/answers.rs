@@ -10,12 +10,6 @@ use crate::seal;
 use crate::session::{Kind, fence_of};
 use crate::witness::{self, Answered};
 
-/// Whether parties keep the first law over all sessions of a job. **The one switch**: true as soon
-/// as every answer is pledged in the party's ledger before it leaves. Until then a platform that
-/// changes a job's request or forgets its digests between two attempts gets answers about two
-/// models, and the tests that name this switch show it.
-pub(super) const PLEDGED: bool = false;
-
 /// A place in a job that a party answers: party, kind, round, batch.
 type Place = (PartyId, u8, u32, u32);
 type Hash = [u8; 32];

@@ -2,7 +2,6 @@
 //! `federated::secure_sum`.)
 
 use super::adversary::law;
-use super::answers::PLEDGED;
 use super::federation::{Federation, KEY_BITS, hyperparameters, rows};
 use super::world::{Faults, World};
 use crate::hyperparameters::Optimizer;
@@ -69,7 +68,7 @@ fn a_host_refuses_a_second_question_in_one_round_and_answers_none() {
         laws.push(law(&world));
     }
     // Which question comes first is another one in another attempt.
-    assert_eq!(laws.iter().all(Result::is_ok), PLEDGED, "{laws:?}");
+    assert!(laws.iter().all(Result::is_ok), "{laws:?}");
 }
 
 #[test]

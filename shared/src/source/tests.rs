@@ -1,3 +1,6 @@
+mod hostile;
+mod wire;
+
 use std::fs;
 use std::time::Instant;
 

@@ -122,6 +122,7 @@ impl Guest {
                 to,
                 round: present.round,
                 step: other.clone(),
+                answers: None,
             })),
         }
         asks

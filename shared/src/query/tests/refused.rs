@@ -2,7 +2,7 @@
 
 use crate::query::{Rule, parse};
 
-const REFUSED: &[(Rule, &[&str])] = &[
+pub(crate) const REFUSED: &[(Rule, &[&str])] = &[
     (
         Rule::NotSelect,
         &[
