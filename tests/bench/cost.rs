@@ -6,14 +6,14 @@
 //! blocks begins with the other one, so that whatever the machine does meanwhile meets both.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use concord::data_dir::read_key_file;
+use concord::data_dir::{ledger_file, read_key_file};
 use concord::directory::Directory;
 use serde_json::{Value, json};
 use shared::bus::{Bus, rabbitmq};
 use shared::id::PartyId;
-use shared::session::Permits;
-use shared::source::Source;
+use shared::ledger::Ledger;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use worker::party_worker;
@@ -88,18 +88,29 @@ fn configuration(deployment: &Deployment, party: u64, ledgers: Ledgers) -> party
     let path = deployment.site.path();
     let identity = read_key_file(&path.join(format!("party-{party}.key")));
     let directory = Directory::read(&path.join("directory.toml")).expect("written");
-    let source = Source::parse(&format!("csv:hospital-{party}"), path, &|_| None);
-    // MERGE: THE SWITCH. `permits` becomes
-    //   policy: Arc::new(<of site.policies[&party]>), now: <Unix milliseconds>,
-    //   ledger: (ledgers == Ledgers::Kept).then(|| Ledger::open(&path.join(..)).expect("new")),
-    let _ = ledgers == Ledgers::Kept;
+    let mut hospitals = deployment.site.federation().parties;
+    let hospital = hospitals.remove(&PartyId(party)).expect("written");
+    let ledger = ledger_file(path, PartyId(party));
+    let ledger = || Ledger::open(&ledger).expect("a new file");
     party_worker::Config {
         party: PartyId(party),
         identity: Arc::new(identity.expect("written")),
         directory: Arc::new(directory.keys),
-        permits: Permits::default(),
-        source: Some(source.expect("written")),
+        policy: Arc::new(hospital.policy),
+        source: Some(hospital.source),
+        // The switch.
+        ledger: (ledgers == Ledgers::Kept).then(ledger),
+        now,
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "workers here have no other clock"
+)]
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("later");
+    i64::try_from(since.as_millis()).expect("not that late")
 }
 
 /// A training of the seed's own rows, batches and parties.

@@ -45,11 +45,6 @@ use crate::support::{
     Client, Deployment, Hospital, Job, Patient, Role, Server, Services, csv, patients, train,
 };
 
-/// MERGE: `true` once parties have policies, which may say `release = "sealed"` and allow training
-/// without protection. Then nothing of a result may be found anywhere, and the clear release comes
-/// after that, as a control.
-const POLICIES_ARE_THERE: bool = false;
-
 const PARTIES: [u64; 3] = [2, 3, 4];
 const GUEST: u64 = 3;
 /// Whose rows are scored.
@@ -168,9 +163,7 @@ impl Platform {
         }
         let mut deployment = Deployment::without_parties(services, &hospitals()).await;
         for party in PARTIES {
-            if POLICIES_ARE_THERE {
-                release(&deployment, party, ["clear", "sealed"]);
-            }
+            release(&deployment, party, ["clear", "sealed"]);
             deployment.launch(Role::Party(party)).await;
         }
         superuser
@@ -479,11 +472,9 @@ async fn the_platform_sees_no_row_gradient_weight_or_key() {
     let strong = json!({ "method": "Paillier", "key_length": 2048 });
     let long = platform.train(RELATIONS[0], &secagg, ITERATIONS).await;
     let encrypted = platform.train(RELATIONS[0], &strong, 10).await;
-    if POLICIES_ARE_THERE {
-        // Letters are sealed in every mode.
-        let open = json!({ "method": "None" });
-        platform.train(RELATIONS[0], &open, 10).await;
-    }
+    // Letters are sealed in every mode.
+    let open = json!({ "method": "None" });
+    platform.train(RELATIONS[0], &open, 10).await;
     platform.infer(encrypted.model).await;
 
     let mut needles = Needles::default();
@@ -497,15 +488,14 @@ async fn the_platform_sees_no_row_gradient_weight_or_key() {
     // Protection changes no bit: the other training's rounds are the first ones of this.
     let computed = Computed::of(&platform, long.order).await;
     computed.add_to(&mut needles, GUEST, false);
-    look(&needles, &platform.places().await, !POLICIES_ARE_THERE);
+    look(&needles, &platform.places().await, false);
 
-    if POLICIES_ARE_THERE {
-        release(&platform.deployment, SCORED, ["sealed", "clear"]);
-        platform.deployment.crash(Role::Party(SCORED)).await;
-        let result = platform.infer(encrypted.model).await;
-        assert_eq!(result.as_array().map(Vec::len), Some(ROWS), "{result}");
-        look(&needles, &platform.places().await, true);
-    }
+    release(&platform.deployment, SCORED, ["sealed", "clear"]);
+    platform.deployment.crash(Role::Party(SCORED)).await;
+    let result = platform.infer(encrypted.model).await;
+    assert_eq!(result.as_array().map(Vec::len), Some(ROWS), "{result}");
+    look(&needles, &platform.places().await, true);
+
     the_letters_look_like_chance(&mut platform, [&secagg, &strong]).await;
     what_is_in_the_open_is_found(&platform, &needles, &computed, long).await;
 }
