@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Data;
 use crate::request::Body;
-use crate::serve::{Limits, serve};
+use crate::serve::{Limits, Peer, serve};
 
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(20);
@@ -36,11 +36,16 @@ struct Served {
     server: JoinHandle<()>,
 }
 
-/// A route that echoes JSON, one that answers 64 MiB, and one that takes 200 ms.
+/// A route that echoes JSON, one that answers 64 MiB, one that says who asks, and one that takes
+/// 200 ms.
 async fn served(limits: Limits) -> Served {
     let app = Router::new()
         .route("/echo", post(async |Body(value): Body| Data(value)))
         .route("/big", get(async || vec![b' '; 64 << 20]))
+        .route(
+            "/peer",
+            get(async |Extension(Peer(address))| format!("{address}")),
+        )
         .route("/slow", get(async || sleep(2 * SHORT).await));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -110,6 +115,16 @@ async fn a_client_that_sends_nothing_is_let_go() {
     })
     .await;
     assert_eq!(server.exchange(""), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_request_knows_the_address_it_comes_from() {
+    let server = served(LENIENT).await;
+    // Whatever it says itself.
+    let request =
+        "GET /peer HTTP/1.0\r\nX-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.1\r\n\r\n";
+    let answer = server.exchange(request);
+    assert!(answer.ends_with("\r\n\r\n127.0.0.1"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
