@@ -28,8 +28,8 @@ pub(crate) type Route = (&'static str, Method, MethodRouter<State>);
 
 /// Every path of the API. `/model/*` and `userInfo` are for callers that are known, the rest is for
 /// everybody.
-pub(crate) fn all() -> [Route; 17] {
-    [
+pub(crate) fn all() -> Vec<Route> {
+    vec![
         ("/model/train", Method::POST, post(model_train::handle)),
         (
             "/model/train_status",

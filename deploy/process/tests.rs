@@ -194,10 +194,10 @@ fn what_is_wrong_with_a_platform_is_named_without_its_secrets() {
         ),
         ("\"directory.toml\"", "\"party.toml\"", "party.toml"),
         ("0.0.0.0:5000", "everywhere", "listen"),
-        ("\"accounts\"", "\"anybody\"", "callers"),
+        ("= \"accounts\"", "= \"anybody\"", "callers"),
         (
-            "\"accounts\"",
-            "\"open\"",
+            "= \"accounts\"",
+            "= \"open\"",
             "callers: \"open\" lets whoever reaches 0.0.0.0:5000",
         ),
     ] {

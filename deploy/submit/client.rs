@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -104,6 +105,8 @@ impl Client {
         );
         let http = tls::http_client(authorities)?
             .timeout(Duration::from_secs(REQUEST_SECONDS_MAX))
+            // A token goes where it was told to go, and nowhere else.
+            .redirect(Policy::none())
             .build()?;
         let base = base.trim_end_matches('/').to_owned();
         Ok(Client { http, token, base })

@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Data;
 use crate::request::Body;
-use crate::serve::{Limits, serve};
+use crate::serve::{Limits, Peer, serve};
 use crate::tls::Tls;
 
 pub(super) const SHORT: Duration = Duration::from_millis(100);
@@ -37,6 +37,8 @@ pub(super) struct Served {
     server: JoinHandle<()>,
 }
 
+use crate::serve::{Limits, Peer, serve};
+use crate::tls::Tls;
 async fn served(limits: Limits) -> Served {
     served_by(None, limits).await
 }
@@ -46,6 +48,10 @@ pub(super) async fn served_by(tls: Option<Tls>, limits: Limits) -> Served {
     let app = Router::new()
         .route("/echo", post(async |Body(value): Body| Data(value)))
         .route("/big", get(async || vec![b' '; 64 << 20]))
+        .route(
+            "/peer",
+            get(async |Extension(Peer(address))| format!("{address}")),
+        )
         .route("/slow", get(async || sleep(2 * SHORT).await));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -89,8 +95,8 @@ fn until_closed(mut stream: TcpStream) -> String {
     String::from_utf8(answer).expect("UTF-8")
 }
 
-pub(super) const BODY_TO_COME: &str =
-    "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[";
+use crate::serve::{Limits, Peer, serve};
+use crate::tls::Tls;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_kept_connection_that_idles_is_let_go_after_its_answer() {
