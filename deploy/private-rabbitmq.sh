@@ -60,8 +60,9 @@ signal() {
     local group pid
     group=$(cat "$2/group" 2>/dev/null) || return 1
     # After a crash of the machine the number may be anybody's: one of the group must work here.
-    for pid in $(awk -v group="$group" \
-        '{ pid = $1; sub(/.*\) /, ""); if ($3 == group) print pid }' /proc/[0-9]*/stat 2>/dev/null); do
+    # Read by cat, as awk stops at the first process that ended meanwhile.
+    for pid in $(cat /proc/[0-9]*/stat 2>/dev/null | awk -v group="$group" \
+        '{ pid = $1; sub(/.*\) /, ""); if ($3 == group) print pid }'); do
         case $(readlink "/proc/$pid/cwd" 2>/dev/null) in
         "$2" | "$2"/*)
             kill "-$1" -- "-$group" 2>/dev/null

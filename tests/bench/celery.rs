@@ -17,7 +17,9 @@ pub(crate) struct Celery {
 impl Celery {
     /// Jobs per second end to end.
     pub(crate) async fn jobs_per_second(&self, jobs: usize) -> f64 {
-        let Services { broker, database } = Services::shared().await;
+        let Services {
+            broker, database, ..
+        } = Services::shared().await;
         let (_, server) = database.split_once("://").expect("an address");
         let ran = Command::new(&self.python)
             .arg(&self.script)
