@@ -7,6 +7,7 @@ use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, S
 use crate::id::PartyId;
 use crate::job::{Protection, TrainSpec};
 use crate::party::Parties;
+use crate::policy::Train;
 use crate::table::{Label, Table};
 
 fn spec(batch_rows: Option<u64>, standardize: bool) -> TrainSpec {
