@@ -12,6 +12,7 @@ mod model_report;
 mod model_result;
 pub(crate) mod model_train;
 mod train_status;
+mod security;
 mod user_gen_token;
 mod user_info;
 
@@ -56,6 +57,7 @@ pub(crate) fn all() -> Vec<Route> {
         (USER_INFO, Method::GET, get(user_info::handle)),
         ("/health", Method::GET, get(health::handle)),
         ("/ready", Method::GET, get(readiness::ready)),
+        ("/security", Method::GET, get(security::page)),
         ("/board", Method::GET, get(board::page)),
         ("/board.css", Method::GET, get(board::style)),
         ("/board.js", Method::GET, get(board::script)),

@@ -23,7 +23,7 @@ pub(super) async fn script() -> Response {
     file("text/javascript; charset=utf-8", SCRIPT)
 }
 
-fn file(kind: &'static str, text: &'static str) -> Response {
+pub(super) fn file(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),

@@ -101,6 +101,16 @@ fn table(ids: &Ids) -> Vec<Row> {
         of("/model/info", "model_id", ids.model, participants),
         of("/model/board_url", "order_id", ids.train, participants),
         of("/model/report", "order_id", ids.train, participants),
+        // What is sealed to party 3 is handed to party 3.
+        Row {
+            query: format!("?order_id={}&user_id=3", ids.train),
+            ..of(
+                "/model/result",
+                "order_id",
+                ids.train,
+                [404, 404, 403, 200, 200],
+            )
+        },
         // The rows, and so the scores, of party 3 alone.
         infer(3, [404, 404, 403, 200, 200]),
         infer(2, [404, 404, 200, 403, 403]),
@@ -142,6 +152,7 @@ fn table(ids: &Ids) -> Vec<Row> {
         public("/health", 200),
         // There is no status aggregator.
         public("/ready", 503),
+        public("/security", 200),
         public("/board", 200),
         public("/board.css", 200),
         public("/board.js", 200),
