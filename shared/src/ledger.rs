@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use self::audit::append;
 pub use self::audit::{Entry, Record, Verified, What};
@@ -331,27 +331,25 @@ enum Pinned {
 }
 
 fn pinned(ledger: &Transaction<'_>, admission: &Admission) -> Result<Pinned, Error> {
+    let compare = |row: &Row<'_>| {
+        let same_request = row.get::<_, i64>(0)? == admission.guest.0 as i64
+            && row.get::<_, Vec<u8>>(1)? == listed(&admission.parties)
+            && row.get::<_, Vec<u8>>(2)? == admission.request;
+        let digest: Vec<u8> = row.get(3)?;
+        let earlier = admission.earlier.as_ref();
+        Ok(if !same_request {
+            Pinned::Other(ReasonCode::RequestChanged)
+        } else if digest != admission.digest || earlier.is_some_and(|earlier| *earlier != digest) {
+            Pinned::Other(ReasonCode::DataChanged)
+        } else {
+            Pinned::Same
+        })
+    };
     let known = ledger
         .prepare_cached("SELECT guest, parties, request, digest FROM job WHERE job = ?1")?
-        .query_row([blob(&admission.fence.job)], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })
+        .query_row([blob(&admission.fence.job)], compare)
         .optional()?;
-    let Some((guest, parties, request, digest)): Option<(i64, Vec<u8>, Vec<u8>, Vec<u8>)> = known
-    else {
-        return Ok(Pinned::Unknown);
-    };
-    let same_request = guest == admission.guest.0 as i64
-        && parties == listed(&admission.parties)
-        && request == admission.request;
-    let earlier = admission.earlier.as_ref();
-    Ok(if !same_request {
-        Pinned::Other(ReasonCode::RequestChanged)
-    } else if digest != admission.digest || earlier.is_some_and(|earlier| *earlier != digest) {
-        Pinned::Other(ReasonCode::DataChanged)
-    } else {
-        Pinned::Same
-    })
+    Ok(known.unwrap_or(Pinned::Unknown))
 }
 
 /// Pins a new job; gives a verdict where there is nothing to pin.
