@@ -85,7 +85,7 @@ impl Attempt {
     fn new(seed: u64, first: &[f64], last: &[f64]) -> Attempt {
         let (mut rng, secrets, setup_hash, tag_key) = setup(seed);
         let (mut contexts, mut bodies, mut known) = (Vec::new(), Vec::new(), Vec::new());
-        for me in 0..3 {
+        for (me, counts) in COUNTS.iter().enumerate() {
             let asked = question(if me == 2 { last } else { first });
             let agreement = Agreement {
                 setup_hash,
@@ -94,8 +94,8 @@ impl Attempt {
             };
             let mut contributor = Contributor::new(agreement, Protector::SecAgg);
             let context = contributor.context(Round(0), &asked, 2);
-            let values = COUNTS[me].to_vec();
-            bodies.push(contributor.protect(&mut rng, &context, values).unwrap());
+            let body = contributor.protect(&mut rng, &context, counts.to_vec());
+            bodies.push(body.unwrap());
             let with: &[usize] = if me == 0 { &[1, 2] } else { &[0] };
             let (masks, blinding) = pairs(&secrets, &setup_hash, me, with).words(&context, 3);
             let tag = mask::tag(&tag_key, &context, &[0, 0], unblinded(blinding));
