@@ -12,6 +12,7 @@
 mod audit;
 mod decisions;
 mod difference;
+mod models;
 mod schema;
 
 use std::fs::File;
@@ -194,7 +195,7 @@ impl Ledger {
                 Pinned::Unknown if admission.earlier.is_some() => {
                     Some(Verdict::Refused(ReasonCode::LedgerLost))
                 }
-                Pinned::Unknown => match foreign_model(ledger, admission)? {
+                Pinned::Unknown => match models::foreign(ledger, admission)? {
                     Some(code) => Some(Verdict::Refused(code)),
                     None => pin(ledger, admission, now_ms)?,
                 },
@@ -264,14 +265,6 @@ impl Ledger {
         Ok(model == pledge.model)
     }
 
-    /// The guest of a training that the party let in.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn leader(&self, job: JobId) -> Result<Option<PartyId>, Error> {
-        self.look(|ledger| leader(ledger, &job))
-    }
-
     fn connection(&self) -> MutexGuard<'_, Connection> {
         // A transaction that a panic interrupts is rolled back: the connection is whole.
         let connection = self.shared.connection.lock();
@@ -294,33 +287,6 @@ impl Ledger {
         self.shared.written.store(true, Ordering::Relaxed);
         Ok(changed)
     }
-}
-
-fn leader(ledger: &Connection, job: &JobId) -> Result<Option<PartyId>, Error> {
-    let guest: Option<i64> = ledger
-        .prepare_cached(
-            "SELECT guest FROM job WHERE job = ?1 AND kind = 'train'
-                 AND standing IN ('auto', 'approved')",
-        )?
-        .query_row([blob(job)], |row| row.get(0))
-        .optional()?;
-    Ok(guest.map(|guest| PartyId(guest as u64)))
-}
-
-/// Why the model of an inference is not one that this party helped to train: nobody may put
-/// another in its place.
-fn foreign_model(
-    ledger: &Transaction<'_>,
-    admission: &Admission,
-) -> Result<Option<ReasonCode>, Error> {
-    let Some((trained_by, writer)) = &admission.model else {
-        return Ok(None);
-    };
-    Ok(match leader(ledger, trained_by)? {
-        Some(guest) if guest == *writer => None,
-        Some(_) => Some(ReasonCode::ModelMissing),
-        None => Some(ReasonCode::LedgerLost),
-    })
 }
 
 /// How a known job compares with an admission.
