@@ -15,3 +15,4 @@ mod seed;
 mod support;
 mod survival;
 mod tidy;
+mod trust;

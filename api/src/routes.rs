@@ -11,8 +11,8 @@ mod model_list;
 mod model_report;
 mod model_result;
 pub(crate) mod model_train;
-mod train_status;
 mod security;
+mod train_status;
 mod user_gen_token;
 mod user_info;
 

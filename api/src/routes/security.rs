@@ -5,5 +5,8 @@ use axum::response::Response;
 use super::board;
 
 pub(super) async fn page() -> Response {
-    board::file("text/html; charset=utf-8", include_str!("../../web/security.html"))
+    board::file(
+        "text/html; charset=utf-8",
+        include_str!("../../web/security.html"),
+    )
 }
