@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::faults::{hospitals, training};
-use crate::support::{Process, Site, eventually};
+use crate::support::{Process, Site, eventually, patients};
 
 const EXECUTABLE: &str = env!("CARGO_BIN_EXE_concord");
 
@@ -201,15 +201,25 @@ async fn cohorts_that_are_almost_the_same_are_refused() {
         request["data_info"]["2"] = json!({ "pos": sql, "neg": sql });
         request
     };
-    // Party 2 has rows 2000 to 2039.
     let all = federation.train(of("")).await;
     federation.finished(all.order).await;
+    // All cases of party 2, and its other rows but for so many.
+    let others: Vec<String> = patients(2, 2000, 40)
+        .into_iter()
+        .filter(|patient| patient.diagnosis != 38)
+        .map(|patient| patient.unique_id)
+        .collect();
+    let but = |left_out: usize| {
+        let first = &others[others.len() - left_out];
+        format!(" where diagnosis = 38 or unique_id < {first}")
+    };
     for (filter, taken) in [
-        (" where unique_id <> 2000", false),
-        (" where unique_id < 2031", false),
-        (" where unique_id < 2030", true),
-        (" where unique_id >= 2000", true),
+        (but(1), false),
+        (but(9), false),
+        (but(10), true),
+        (" where unique_id >= 2000".to_owned(), true),
     ] {
+        let filter = filter.as_str();
         let job = federation.train(of(filter)).await;
         let report = federation.ended(job.order).await;
         let status = if taken { "finished" } else { "failed" };
