@@ -440,8 +440,8 @@ fn rows_travel_encrypted_from_a_server_that_is_vouched_for() {
             assert_eq!(table.values[[0, 0]], encrypted);
         }
         for (source, cause) in [
-            (by(&role, other), "UnknownIssuer"),
-            (by(&reader, right), "not valid for name"),
+            (by(&role, other), "invalid peer certificate"),
+            (by(&reader, right), "invalid peer certificate"),
         ] {
             let error = failure(&source, "select * from t", &[]);
             assert_eq!(error.code(), ReasonCode::SourceUnavailable);
