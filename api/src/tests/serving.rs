@@ -37,13 +37,12 @@ pub(super) struct Served {
     server: JoinHandle<()>,
 }
 
-use crate::serve::{Limits, Peer, serve};
-use crate::tls::Tls;
 async fn served(limits: Limits) -> Served {
     served_by(None, limits).await
 }
 
-/// A route that echoes JSON, one that answers 64 MiB, and one that takes 200 ms.
+/// A route that echoes JSON, one that answers 64 MiB, one that says who asks, and one that takes
+/// 200 ms.
 pub(super) async fn served_by(tls: Option<Tls>, limits: Limits) -> Served {
     let app = Router::new()
         .route("/echo", post(async |Body(value): Body| Data(value)))
@@ -95,8 +94,18 @@ fn until_closed(mut stream: TcpStream) -> String {
     String::from_utf8(answer).expect("UTF-8")
 }
 
-use crate::serve::{Limits, Peer, serve};
-use crate::tls::Tls;
+pub(super) const BODY_TO_COME: &str =
+    "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_request_knows_the_address_it_comes_from() {
+    let server = served(LENIENT).await;
+    // Whatever it says itself.
+    let request =
+        "GET /peer HTTP/1.0\r\nX-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.1\r\n\r\n";
+    let answer = server.exchange(request);
+    assert!(answer.ends_with("\r\n\r\n127.0.0.1"), "{answer}");
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_kept_connection_that_idles_is_let_go_after_its_answer() {
