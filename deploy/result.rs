@@ -68,6 +68,13 @@ pub async fn open(options: &Options, environment: Environment<'_>) -> anyhow::Re
         another key (--key)";
     match answer.kind.as_str() {
         "train" => {
+            let leader = office.ledger()?.leader(job)?;
+            let writer = shared::seal::peek(&sealed).context(spoilt)?.from;
+            ensure!(
+                leader == Some(writer),
+                "party {writer} signed this model, and did not lead its training as party {party} \
+                 knows it"
+            );
             let model = open_model(&reader, &office.peers, party, job, &sealed).context(spoilt)?;
             Ok(export::to_json(ModelId(answer.model_id), &model))
         }

@@ -154,14 +154,19 @@ fn bad_requests() -> Vec<(&'static str, Value, &'static str, &'static [u64])> {
         (
             "no numbers at all",
             over("data.no_numbers"),
-            "NO_ROWS",
+            "COHORT_POLICY",
             &[4],
         ),
-        ("a header alone", over("data.empty"), "NO_ROWS", &[2, 3, 4]),
+        (
+            "a header alone",
+            over("data.empty"),
+            "COHORT_POLICY",
+            &[2, 3, 4],
+        ),
         (
             "nothing selected",
             at_four("select * from data.good where C6 > 1000000"),
-            "NO_ROWS",
+            "COHORT_POLICY",
             &[4],
         ),
         (
@@ -193,7 +198,7 @@ fn bad_requests() -> Vec<(&'static str, Value, &'static str, &'static [u64])> {
         (
             "ids in both classes",
             without_label("select * from data.good", everything),
-            "DATA_ERROR",
+            "COHORT_POLICY",
             &[2, 3, 4],
         ),
         (
@@ -332,7 +337,10 @@ async fn bad_inferences_end_with_a_reason_and_hold_up_no_good_one() {
     };
     let mut orders = Vec::new();
     for (sql, code) in [
-        ("select * from data.no_such_relation", "RELATION_UNKNOWN"),
+        (
+            "select * from data.no_such_relation",
+            "RELATION_NOT_ALLOWED",
+        ),
         ("select * from data.empty", "NO_ROWS"),
         ("select * from data.words", "COLUMN_NOT_NUMERIC"),
         ("select * from data.infinite", "VALUE_RANGE"),

@@ -157,7 +157,7 @@ async fn an_officer_is_waited_for_and_obeyed() {
     assert!(!none.contains(&id), "{none}");
     let shown = done(&site, &["party", "show", "--job", &id], 4).await;
     assert!(
-        shown.contains("data.patients") && shown.contains("SecAgg"),
+        shown.contains("data.patients") && shown.contains("masks"),
         "{shown}"
     );
     done(&site, &["party", "approve", "--job", &id, "--by", "王"], 4).await;

@@ -41,6 +41,8 @@ pub(super) fn job(office: &Office, known: &Known, now_ms: i64) -> String {
     let summary = &known.summary;
     let mut text = format!("job {}, {}\n", known.job, summary.kind);
     let mut say = |what: &str, told: &str| {
+        // Names come from the request.
+        let told = told.replace(char::is_control, " ");
         let _ = writeln!(text, "  {what:17}{told}");
     };
     let stands = match (known.standing, &known.decided) {

@@ -189,16 +189,15 @@ impl Ledger {
     pub fn admit(&self, admission: &Admission, now_ms: i64) -> Result<Verdict, Error> {
         self.change(|ledger| {
             let job = admission.fence.job;
-            let verdict = match pinned(ledger, admission)? {
-                Pinned::Same => None,
-                Pinned::Other(code) => Some(Verdict::Refused(code)),
-                Pinned::Unknown if admission.earlier.is_some() => {
+            // At every session: a later one may bring another model.
+            let foreign = models::foreign(ledger, admission)?;
+            let verdict = match (foreign, pinned(ledger, admission)?) {
+                (Some(code), _) | (None, Pinned::Other(code)) => Some(Verdict::Refused(code)),
+                (None, Pinned::Same) => None,
+                (None, Pinned::Unknown) if admission.earlier.is_some() => {
                     Some(Verdict::Refused(ReasonCode::LedgerLost))
                 }
-                Pinned::Unknown => match models::foreign(ledger, admission)? {
-                    Some(code) => Some(Verdict::Refused(code)),
-                    None => pin(ledger, admission, now_ms)?,
-                },
+                (None, Pinned::Unknown) => pin(ledger, admission, now_ms)?,
             };
             let verdict = match verdict {
                 Some(verdict) => verdict,
@@ -257,12 +256,22 @@ impl Ledger {
             self.shared.written.store(true, Ordering::Relaxed);
             return Ok(true);
         }
-        let mut select = ledger.prepare_cached(
-            "SELECT model FROM pledge WHERE job = ? AND kind = ? AND round = ? AND batch = ?",
-        )?;
-        let key = params![blob(&pledge.job), pledge.kind, pledge.round.0, pledge.batch];
-        let model: Vec<u8> = select.query_row(key, |row| row.get(0))?;
-        Ok(model == pledge.model)
+        // An honest job asks one question a round.
+        let mut select = ledger
+            .prepare_cached("SELECT kind, batch, model FROM pledge WHERE job = ? AND round = ?")?;
+        let (kind, batch, model): (u8, u32, Vec<u8>) = select
+            .query_row(params![blob(&pledge.job), pledge.round.0], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        Ok((kind, batch) == (pledge.kind, pledge.batch) && model == pledge.model)
+    }
+
+    /// The guest of a training that the party let in.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn leader(&self, job: JobId) -> Result<Option<PartyId>, Error> {
+        self.look(|ledger| models::leader(ledger, &job))
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {

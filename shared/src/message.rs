@@ -110,10 +110,8 @@ pub enum Outcome {
     SealedScores {
         /// The envelope.
         sealed: Vec<u8>,
-        /// Rows that were scored.
-        rows: u64,
-        /// Rows it left out.
-        dropped: Dropped,
+        /// How many rows were scored, and how many left out; `None` where a policy hides it.
+        told: Option<(u64, Dropped)>,
     },
 }
 
@@ -190,6 +188,14 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
         Ok((body, [])) => Ok(body),
         _ => Err(malformed()),
     }
+}
+
+/// Users at the broker, which vouches for who sent a message.
+pub mod user {
+    /// What the names of the parties' users begin with: that of party 2 is `party-2`.
+    pub const PARTIES: &str = "party-";
+    /// Who may only submit jobs.
+    pub const SUBMITTER: &str = "submitter";
 }
 
 /// Queue names.

@@ -10,7 +10,7 @@ use shared::id::{PartyId, SessionId};
 use shared::job::Fence;
 use shared::ledger::Ledger;
 use shared::limits::{BEAT_SECONDS, INVITATION_PREFETCH};
-use shared::message::{self, Event, Invitation, ToSession, queue};
+use shared::message::{self, Event, Invitation, ToSession, queue, user};
 use shared::paillier::PublicKey;
 use shared::policy::Policy;
 use shared::seal::Identity;
@@ -130,6 +130,10 @@ impl Reader {
                 Ok(ToSession::Envelope(envelope)) => fence_of(&envelope)
                     .map(|fence| (fence, Input::Envelope(envelope)))
                     .map_err(|error| error.to_string()),
+                // Letters are signed; these two are the platform's word, and no party's.
+                Ok(ToSession::Granted(_) | ToSession::Ended(_)) if is_of_a_party(&delivery) => {
+                    Err("a party spoke for the platform".to_owned())
+                }
                 Ok(ToSession::Granted(grant)) => Ok((grant.fence, Input::Granted(grant))),
                 Ok(ToSession::Ended(fence)) => Ok((fence, Input::Ended)),
                 Err(error) => Err(error.to_string()),
@@ -241,6 +245,12 @@ impl Reader {
             None => debug!(job.id = %fence.job, "No seat was free"),
         }
     }
+}
+
+/// Whether the broker vouches that a party sent it, or somebody who may only submit.
+fn is_of_a_party(delivery: &Delivery) -> bool {
+    let sender = delivery.user().unwrap_or_default();
+    sender.starts_with(user::PARTIES) || sender == user::SUBMITTER
 }
 
 /// Says that the sessions are alive, whatever they compute.

@@ -1,5 +1,6 @@
 //! One session's thread: hands it inputs, time and idle moments, and does what it wants done.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use shared::message::{self, Event, EventBody, Outcome, ToSession, queue};
 use shared::paillier::PrivateKey;
 use shared::session::{Effect, Input, Reading, Rows, Session};
 use shared::source::{self, Source};
+use shared::table::DataError;
 use tokio::runtime::Handle;
 use tracing::{debug, error, info, warn};
 
@@ -40,6 +42,8 @@ struct Driver {
     inbox: Inbox,
     runtime: Handle,
     secrets: UnwrapErr<SysRng>,
+    /// Whether the log tells of what the session made.
+    released: Cell<bool>,
 }
 
 /// Leaves the desk when the thread ends, even by a panic.
@@ -67,6 +71,7 @@ pub(crate) fn spawn(
         inbox,
         runtime,
         secrets: UnwrapErr(SysRng),
+        released: Cell::new(false),
     };
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let _leaving = leaving;
@@ -203,15 +208,17 @@ impl Driver {
         }
     }
 
-    /// Adds to the party's log; what it tells of has happened, so a failure is only told.
-    fn record(&self, what: What, text: String) {
+    /// Adds to the party's log; false when that did not succeed.
+    fn record(&self, what: What, text: String) -> bool {
         let books = &self.desk.books;
         let job = Some(self.fence.job);
         let entry = Entry { what, job, text };
-        if let Some(Err(error)) =
-            (books.ledger.as_ref()).map(|ledger| ledger.record((books.now)(), &entry))
-        {
-            self.unkept(&error);
+        match (books.ledger.as_ref()).map(|ledger| ledger.record((books.now)(), &entry)) {
+            Some(Err(error)) => {
+                self.unkept(&error);
+                false
+            }
+            Some(Ok(())) | None => true,
         }
     }
 
@@ -251,10 +258,15 @@ impl Driver {
     fn report(&self, body: EventBody) {
         let party = self.desk.seat.party;
         match &body {
-            EventBody::Finished { outcome, .. } => {
+            // It is said again until the platform has heard.
+            EventBody::Finished { outcome, .. } if !self.released.get() => {
+                if !self.record(What::Released, released(outcome)) {
+                    return;
+                }
                 info!(job.id = %self.fence.job, %party, "Finished");
-                self.record(What::Released, released(outcome));
+                self.released.set(true);
             }
+            EventBody::Finished { .. } => {}
             EventBody::Failed { reason } => {
                 warn!(job.id = %self.fence.job, %party, code = ?reason.code, "An attempt failed");
             }
@@ -315,7 +327,7 @@ fn released(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Model(parts) => format!("a model, sealed to each of {} parties", parts.len()),
         Outcome::Scores { scores, .. } => format!("{} scores in the clear", scores.len()),
-        Outcome::SealedScores { rows, .. } => format!("{rows} scores, sealed"),
+        Outcome::SealedScores { .. } => "scores, sealed".to_owned(),
     }
 }
 
@@ -344,13 +356,14 @@ async fn read(desk: &Desk, source: &Source, reading: Reading) -> Result<Rows, Re
             label,
         } => {
             let read = source.training_table(&cohort, &needed, &label).await;
-            let (table, dropped) = read.map_err(|error| match reason(error) {
-                // One answer for none and for few.
-                Reason {
-                    code: ReasonCode::NoRows,
+            let (table, dropped) = read.map_err(|error| match error {
+                // One answer for none and for few, and for an id in two queries, which would tell
+                // its class.
+                source::Error::Data {
+                    error: DataError::NoRows | DataError::TwoClasses,
                     ..
                 } => refused(party, ReasonCode::CohortPolicy),
-                reason => reason,
+                error => reason(error),
             })?;
             let marks = table.marks(&identity.mark_key(), &needed);
             (table, dropped, needed, marks)

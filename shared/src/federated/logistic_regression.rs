@@ -31,6 +31,8 @@ const COUNTS: u8 = 1;
 const MEANS: u8 = 2;
 const DEVIATIONS: u8 = 3;
 const GRADIENT: u8 = 4;
+/// Questions before the first gradient, at most.
+const PREPARATIONS: u64 = 3;
 
 /// Layout of [`State`] in a checkpoint.
 const CHECKPOINT_VERSION: u16 = 1;
@@ -274,7 +276,7 @@ impl Answer {
             .batches
             .as_ref()
             .is_none_or(|dealt| dealt.count() == question.batches);
-        let rounds = u64::from(parameters.iterations_max) * u64::from(question.batches);
+        let rounds = self.gradients_max(question.batches);
         // Rows are standardised once: other means later would be another table.
         let same_table = self
             .standardized
@@ -287,10 +289,15 @@ impl Answer {
             && weights.iter().all(|weight| weight.abs() <= WEIGHT_MAX)
     }
 
+    /// Gradients that the request leads to, where an iteration has so many batches.
+    fn gradients_max(&self, batches: u32) -> u64 {
+        u64::from(self.spec.hyperparameters.iterations_max) * u64::from(batches)
+    }
+
     /// Deals the rows to batches, once.
     fn deal(&mut self, count: u32) -> Result<(), Error> {
         if self.batches.is_none() {
-            let rounds = u64::from(self.spec.hyperparameters.iterations_max) * u64::from(count);
+            let rounds = self.gradients_max(count);
             if rounds > self.limits.rounds_max {
                 return Err(Error::TooManyRounds(rounds));
             }
@@ -341,6 +348,13 @@ impl Answer {
 }
 
 impl round::Answer for Answer {
+    fn rounds_max(&self, batches: u32) -> u64 {
+        PREPARATIONS
+            + self
+                .gradients_max(batches.max(1))
+                .min(self.limits.rounds_max)
+    }
+
     fn slots(&self, question: &Question) -> Option<usize> {
         let columns = self.columns();
         let standardize = self.spec.hyperparameters.standardize;

@@ -84,6 +84,9 @@ pub trait Guide: Send {
 
 /// A data party's side of an algorithm.
 pub trait Answer: Send {
+    /// How many rounds the job may have at most, where an iteration has so many mini-batches.
+    fn rounds_max(&self, batches: u32) -> u64;
+
     /// How many slots a question's answer has; `None` when the question is none of the algorithm's
     /// or its shape is wrong.
     fn slots(&self, question: &Question) -> Option<usize>;

@@ -179,14 +179,20 @@ pub(super) fn remember(
         let sql = "INSERT OR IGNORE INTO cohort_relation (relation, cohort) VALUES (?1, ?2)";
         ledger.execute(sql, params![relation, id])?;
     }
+    // First those that nothing was answered for: whoever asks for many must not make room for more.
     forget(
         ledger,
         "SELECT id FROM cohort WHERE id NOT IN (
              SELECT cohort FROM (
                  SELECT cohort, row_number() OVER (
-                     PARTITION BY relation ORDER BY used_ms DESC, id DESC
+                     PARTITION BY relation ORDER BY answered DESC, used_ms DESC, id DESC
                  ) AS place
-                 FROM cohort_relation JOIN cohort ON cohort.id = cohort
+                 FROM cohort_relation JOIN (
+                     SELECT *, EXISTS (
+                         SELECT 1 FROM job JOIN pledge USING (job) WHERE job.cohort = cohort.id
+                     ) AS answered
+                     FROM cohort
+                 ) AS cohort ON cohort.id = cohort
              ) WHERE place <= ?1
          )",
         COHORTS_REMEMBERED_MAX as i64,

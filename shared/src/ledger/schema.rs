@@ -72,7 +72,7 @@ CREATE TABLE pledge (
     round INTEGER NOT NULL, -- in which round
     batch INTEGER NOT NULL, -- of which mini-batch
     model BLOB NOT NULL,    -- SHA-256 of the model it was asked for
-    PRIMARY KEY (job, kind, round, batch)
+    PRIMARY KEY (job, round)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit (

@@ -14,10 +14,6 @@ use crate::table::Needed;
 const HOUR: i64 = 3_600_000;
 const NOW: i64 = 1_000 * HOUR;
 
-fn leader(office: &Office, job: JobId) -> Result<Option<PartyId>, Error> {
-    office.ledger.look(|ledger| models::leader(ledger, &job))
-}
-
 struct Office {
     folder: TempDir,
     ledger: Ledger,
@@ -192,8 +188,8 @@ fn a_job_is_pinned_to_its_first_request_parties_guest_and_rows() {
         office.ledger.show(job(1), NOW).unwrap().unwrap().sessions,
         2
     );
-    assert_eq!(leader(&office, job(1)).unwrap(), Some(PartyId(3)));
-    assert_eq!(leader(&office, job(2)).unwrap(), None);
+    assert_eq!(office.ledger.leader(job(1)).unwrap(), Some(PartyId(3)));
+    assert_eq!(office.ledger.leader(job(2)).unwrap(), None);
 }
 
 #[test]
@@ -341,7 +337,7 @@ fn a_refused_cohort_is_not_remembered_and_an_inference_has_none() {
         ..admission(4)
     };
     assert_eq!(office.admit(&inference), Verdict::Admitted);
-    assert_eq!(leader(&office, job(4)).unwrap(), Some(PartyId(3)));
+    assert_eq!(office.ledger.leader(job(4)).unwrap(), Some(PartyId(3)));
 }
 
 #[test]
@@ -453,7 +449,7 @@ fn a_job_awaits_a_person_who_says_yes_or_no() {
     let pending = office.ledger.pending(NOW).unwrap();
     let jobs: Vec<JobId> = pending.iter().map(|known| known.job).collect();
     assert_eq!(jobs, [job(1), job(2)]);
-    assert_eq!(leader(&office, job(1)).unwrap(), None);
+    assert_eq!(office.ledger.leader(job(1)).unwrap(), None);
 
     let by = |number, decision| {
         let decided = office
@@ -476,7 +472,7 @@ fn a_job_awaits_a_person_who_says_yes_or_no() {
     assert!(office.ledger.pending(NOW).unwrap().is_empty());
     let known = office.ledger.show(job(1), NOW).unwrap().unwrap();
     assert_eq!(known.decided, Some(("Dr. Li".to_owned(), NOW + 1)));
-    assert_eq!(leader(&office, job(1)).unwrap(), Some(PartyId(3)));
+    assert_eq!(office.ledger.leader(job(1)).unwrap(), Some(PartyId(3)));
     let words = ["awaiting", "awaiting", "approved", "rejected", "refused"];
     assert_eq!(office.words(), words);
 }

@@ -31,6 +31,7 @@ pub struct Scoring {
     intake: Intake,
     /// Whom scores are sealed to, where they are.
     reader: SealPublic,
+    release: Release,
     repeat: Repeat,
     /// What the platform has not confirmed yet.
     said: Option<EventBody>,
@@ -57,6 +58,11 @@ impl Scoring {
             return Err(because(ReasonCode::RequestRefused, me, text));
         }
         let reader = reader(seat, &spec)?;
+        // Whoever names a key asks for the seal.
+        let release = match spec.result_key {
+            Some(_) => Release::Sealed,
+            None => seat.policy.infer.release,
+        };
         let needed = Needed {
             unique_id: model.unique_id.clone(),
             attributes: model.attributes.clone(),
@@ -84,6 +90,7 @@ impl Scoring {
             model,
             intake,
             reader,
+            release,
             repeat: Repeat::from(now),
             said: None,
         };
@@ -123,7 +130,7 @@ impl Scoring {
         let me = self.seat.party;
         let dropped = rows.dropped;
         let scores = self.scores(rows);
-        let outcome = match self.seat.policy.infer.release {
+        let outcome = match self.release {
             Release::Clear => Outcome::Scores { scores, dropped },
             Release::Sealed => {
                 let bytes = Zeroizing::new(message::encode(&scores));
@@ -132,8 +139,7 @@ impl Scoring {
                 let sealed = seal::seal(secrets, writer, reader, &header, &bytes);
                 Outcome::SealedScores {
                     sealed: sealed.map_err(|_| too_long(me))?,
-                    rows: scores.len() as u64,
-                    dropped,
+                    told: setup::count(&self.seat, rows).told,
                 }
             }
         };

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::admission::{Admission, Pledge, Verdict};
 use crate::id::{PartyId, Round};
 use crate::job::ReasonCode;
+use crate::sabotage::{self, Mechanism};
 
 /// One party's.
 #[derive(Default)]
 struct Book {
     /// Request, parties and digest of the job.
     pinned: Option<([u8; 32], Vec<PartyId>, Vec<u8>)>,
-    /// The model that each question was answered for.
-    answered: BTreeMap<(u8, Round, u32), [u8; 32]>,
+    /// The question that each round was answered for.
+    answered: BTreeMap<Round, (u8, u32, [u8; 32])>,
 }
 
 /// All parties'.
@@ -57,15 +58,18 @@ impl Books {
 
     /// Whether the answer may leave.
     pub(super) fn pledge(&mut self, party: PartyId, pledge: &Pledge) -> bool {
-        let place = (pledge.kind, pledge.round, pledge.batch);
+        if sabotage::is_off(Mechanism::OneAnswer) {
+            return true;
+        }
+        let asked = (pledge.kind, pledge.batch, pledge.model);
         let book = self.all.entry(party).or_default();
-        *book.answered.entry(place).or_insert(pledge.model) == pledge.model
+        *book.answered.entry(pledge.round).or_insert(asked) == asked
     }
 
     /// As if a party had answered for other models.
     pub(super) fn swap_answers(&mut self, party: PartyId) {
         let book = self.all.entry(party).or_default();
-        for model in book.answered.values_mut() {
+        for (_, _, model) in book.answered.values_mut() {
             model[0] ^= 1;
         }
     }

@@ -149,15 +149,10 @@ impl Store {
                 brought = Some(([(spec.party, rows)].into(), [(spec.party, dropped)].into()));
                 Keep::Scores(to_json(&scores))
             }
-            (
-                Spec::Infer(spec),
-                Outcome::SealedScores {
-                    sealed,
-                    rows,
-                    dropped,
-                },
-            ) => {
-                brought = Some(([(spec.party, rows)].into(), [(spec.party, dropped)].into()));
+            (Spec::Infer(spec), Outcome::SealedScores { sealed, told }) => {
+                brought = told.map(|(rows, dropped)| {
+                    ([(spec.party, rows)].into(), [(spec.party, dropped)].into())
+                });
                 Keep::SealedScores(sealed)
             }
             (

@@ -103,7 +103,7 @@ impl Row {
         if free && self.take(Transition::Claim, now) {
             self.report.waiting = None;
             self.report.started_at.get_or_insert(now);
-        } else if !self.held_by(fence) {
+        } else if self.guest != party || !self.held_by(fence) {
             return false;
         }
         self.held = Some(Held {

@@ -8,10 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use shared::id::{JobId, PartyId};
 use shared::limits::GUESTS_REMEMBERED_MAX;
+use shared::message::user;
 use shared::store::{self, Store};
-
-/// What every name of a party's user at the broker begins with.
-const PARTY: &str = "party-";
 
 /// Who stands for what parties say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +22,7 @@ pub enum Vouching {
 
 /// Whether a message of `user` may speak for `party`. A party's user speaks for no other in any case.
 pub(super) fn vouched(vouching: Vouching, user: Option<&str>, party: PartyId) -> bool {
-    match user.and_then(|user| user.strip_prefix(PARTY)) {
+    match user.and_then(|name| name.strip_prefix(user::PARTIES)) {
         Some(of) => of == party.to_string(),
         None => vouching == Vouching::Nobody,
     }

@@ -59,6 +59,10 @@ impl Participant for Host {
         if again {
             return Err(Error::Step(from, "rounds follow one another"));
         }
+        // Over all sessions of the job: rounds are counted on.
+        if u64::from(round.0) >= self.answer.rounds_max(question.batches) {
+            return Err(Error::Step(from, "the job has no such round"));
+        }
         let slots = self.answer.slots(&question);
         let slots = slots.ok_or(Error::Step(from, "the question has no such shape"))?;
         self.answered = Some(round);
