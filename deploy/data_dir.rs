@@ -169,7 +169,7 @@ pub fn read_key_file(path: &Path) -> anyhow::Result<Identity> {
 /// When it is not there, or others may read it.
 pub(crate) fn read_private_file(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let shown = path.display();
-    let missing = || format!("cannot read the key file {shown}");
+    let missing = || format!("cannot read {shown}");
     let mode = fs::metadata(path)
         .with_context(missing)?
         .permissions()

@@ -5,10 +5,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use zeroize::Zeroizing;
 
+use crate::data_dir::read_private_file;
+
 /// Reads `env:NAME` or `file:PATH` (relative to `folder`); surrounding white space is dropped.
 ///
 /// # Errors
-/// When the reference is neither, or leads nowhere. Never shows what it refers to.
+/// When the reference is neither, leads nowhere, or to a file that others may read. Never shows what it refers to.
 pub fn read(
     field: &str,
     reference: &str,
@@ -20,8 +22,10 @@ pub fn read(
             .with_context(|| format!("{field}: the environment variable {name} is not set"))?,
         Some(("file", path)) => {
             let path = folder.join(path);
-            std::fs::read_to_string(&path)
-                .with_context(|| format!("{field}: cannot read {}", path.display()))?
+            let bytes = read_private_file(&path).with_context(|| field.to_owned())?;
+            let text = std::str::from_utf8(&bytes);
+            let text = text.with_context(|| format!("{field}: {} is no text", path.display()))?;
+            text.to_owned()
         }
         _ => bail!("{field}: write env:NAME or file:PATH; a secret does not stand in the file"),
     };

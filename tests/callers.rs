@@ -1,6 +1,6 @@
 //! Accounts, from the command that makes one to a job of its party.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
@@ -120,6 +120,9 @@ async fn a_batch_shows_its_token_and_ends_when_it_is_none_any_more() {
     fs::write(&batch, format!("{line}\n")).expect("written");
     fs::write(&token, format!("{good}\n")).expect("written");
     fs::write(&bad, "nonsense").expect("written");
+    for secret in [&token, &bad] {
+        fs::set_permissions(secret, Permissions::from_mode(0o600)).expect("ours");
+    }
     let submit = |token: Option<&str>| {
         let mut program = Command::new(EXECUTABLE);
         program.arg("submit").arg(&batch).arg("--http");

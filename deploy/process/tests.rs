@@ -184,6 +184,11 @@ fn what_is_wrong_with_a_platform_is_named_without_its_secrets() {
         ),
         (
             "env:CONCORD_DATABASE",
+            "file:directory.toml",
+            "directory.toml may be read by others",
+        ),
+        (
+            "env:CONCORD_DATABASE",
             "file:missing",
             "database: cannot read",
         ),
@@ -224,7 +229,7 @@ fn what_is_wrong_with_a_party_is_named_without_its_secrets() {
             "party-1.key",
             "is not the key of party 2 in the directory",
         ),
-        ("party-2.key", "party-9.key", "cannot read the key file"),
+        ("party-2.key", "party-9.key", "cannot read "),
         ("env:HOSPITAL_SOURCE", SOURCE, "source: "),
         ("env:HOSPITAL_SOURCE", "env:CONCORD_BROKER", "source: "),
         ("\"sealed\"", "\"open\"", "release: unknown variant `open`"),

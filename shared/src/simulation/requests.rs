@@ -7,6 +7,7 @@
 use super::adversary::law;
 use super::federation::{Federation, hyperparameters, rows};
 use super::world::{Faults, Wire, World};
+use crate::admission::Verdict;
 use crate::hyperparameters::Optimizer;
 use crate::id::{PartyId, SessionId};
 use crate::job::{JobStatus, Protection};
@@ -115,6 +116,8 @@ fn hosts_that_were_shown_two_requests_never_begin() {
         let mut effects = session.handle(&mut world.rng, world.now, granted);
         let rows = Input::Loaded(world.federation.read(GUEST));
         effects.extend(session.handle(&mut world.rng, world.now, rows));
+        let admitted = Input::Admitted(Ok(Verdict::Admitted));
+        effects.extend(session.handle(&mut world.rng, world.now, admitted));
         let queue = crate::message::queue::host(*host);
         let offer = effects.into_iter().find_map(|effect| match effect {
             Effect::Invite {
@@ -133,7 +136,10 @@ fn hosts_that_were_shown_two_requests_never_begin() {
         let joined = Session::join(&mut world.rng, world.now, &seat, fence, &offer);
         let (mut session, _) = joined.ok().unwrap();
         let rows = Input::Loaded(world.federation.read(host));
-        accepts.extend(session.handle(&mut world.rng, world.now, rows));
+        let asked = session.handle(&mut world.rng, world.now, rows);
+        assert!(matches!(asked[..], [Effect::Admit(_)]));
+        let admitted = Input::Admitted(Ok(Verdict::Admitted));
+        accepts.extend(session.handle(&mut world.rng, world.now, admitted));
     }
     assert_eq!(accepts.len(), 2);
     for guest in &mut guests {
