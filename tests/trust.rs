@@ -173,7 +173,9 @@ async fn an_officer_is_waited_for_and_obeyed() {
     let refused = ("APPROVAL_REJECTED".to_owned(), json!(4));
     assert_eq!(refusal(&federation, second.order).await, refused);
 
-    let audit = done(&site, &["party", "audit", "--verify"], 4).await;
+    let verified = done(&site, &["party", "audit", "--verify"], 4).await;
+    assert!(verified.contains("each follows"), "{verified}");
+    let audit = done(&site, &["party", "audit"], 4).await;
     for word in ["awaiting", "approved", "admitted", "rejected", "王"] {
         assert!(audit.contains(word), "{word} is not in: {audit}");
     }
