@@ -50,7 +50,7 @@ impl Federation {
         let (stop, mut workers) = (CancellationToken::new(), JoinSet::new());
         for party in PARTIES {
             let bus = Bus::rabbitmq(rabbitmq::Config {
-                url: deployment.broker().to_owned(),
+                url: deployment.broker_of(&format!("party-{party}")),
                 prefix: deployment.queue_prefix().to_owned(),
                 certificates: None,
             });
