@@ -126,9 +126,10 @@ impl Intake {
                 Some(Cohort::new(relations, needed, marks))
             }
             Reading::Scoring { .. } => {
-                let (count, most) = (rows.table.ids.len(), seat.policy.infer.rows_max);
-                if count > most {
-                    let text = format!("{count} rows are more than the {most} of one inference");
+                let most = seat.policy.infer.rows_max;
+                if rows.table.ids.len() > most {
+                    // How many they are may be hidden.
+                    let text = format!("party {me} scores {most} rows at once, and these are more");
                     return Err(because(ReasonCode::TooManyRows, me, text));
                 }
                 None
