@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use num_bigint::BigUint;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -38,6 +39,31 @@ impl fmt::Display for JobId {
 #[serde(transparent)]
 pub struct OrderId(pub i64);
 
+/// A job of the panel, outside (`jobID`): a decimal of 256 random bits. Each run of it is a [`JobId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PanelId(pub [u8; 32]);
+
+impl PanelId {
+    /// Reads a decimal of at most 78 digits, without a sign or leading zeros.
+    pub fn parse(text: &str) -> Option<PanelId> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        if !plain || !(1..=78).contains(&text.len()) || text.len() > 1 && text.starts_with('0') {
+            return None;
+        }
+        let bytes = text.parse::<BigUint>().ok()?.to_bytes_be();
+        let mut id = [0; 32];
+        id[32usize.checked_sub(bytes.len())?..].copy_from_slice(&bytes);
+        Some(PanelId(id))
+    }
+}
+
+impl fmt::Display for PanelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        BigUint::from_bytes_be(&self.0).fmt(f)
+    }
+}
+
 /// A trained model, outside (`model_id`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -71,5 +97,35 @@ impl Round {
     /// The round after this one.
     pub fn next(self) -> Round {
         Round(self.0 + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PanelId;
+
+    #[test]
+    fn a_panel_id_is_a_plain_decimal_of_256_bits() {
+        let most = PanelId([255; 32]);
+        assert_eq!(most.to_string().len(), 78);
+        let seeds = "82432641958147347699879957611773176975645610459935361780929612748304054178070";
+        for text in [seeds, "0", "7", &most.to_string()] {
+            let id = PanelId::parse(text).expect("in range");
+            assert_eq!(id.to_string(), text);
+        }
+        let past = format!("{}6", &most.to_string()[..77]);
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "07",
+            "1.0",
+            " 1",
+            &past,
+            &"9".repeat(79),
+            "７",
+        ] {
+            assert_eq!(PanelId::parse(text), None, "{text}");
+        }
     }
 }

@@ -25,7 +25,13 @@ pub mod mask;
 
 pub mod seal;
 
+pub mod decimal;
+
+pub mod sharing;
+
 pub mod party;
+
+pub mod computation;
 
 pub mod query;
 
@@ -46,6 +52,8 @@ pub mod admission;
 pub mod local;
 
 pub mod federated;
+
+pub mod joint;
 
 pub mod session;
 

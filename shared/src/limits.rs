@@ -249,3 +249,27 @@ pub const ACCOUNT_JOBS_BURST_MAX: i64 = 200;
 pub const ACCOUNT_JOB_MILLISECONDS: i64 = 50;
 /// Places in which callers' rates are counted; callers beyond that share places.
 pub const RATE_PLACES: usize = 8192;
+
+/// Values in a matrix of a joint computation, and in any product on the way to its result.
+pub const MATRIX_VALUES_MAX: usize = 32_768;
+/// Decimals after the point of a value in a joint computation.
+pub const DECIMALS_MAX: u32 = 12;
+/// Digits before the point of a value in a sum or a comparison: it lies below ten to this power.
+pub const SUM_DIGITS_MAX: u32 = 24;
+/// Digits before the point of a value in a product.
+pub const PRODUCT_DIGITS_MAX: u32 = 12;
+
+/// Bytes of one uploaded file.
+pub const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one piece of a file, which is sealed and stored by itself.
+pub const PIECE_BYTES: usize = 1024 * 1024;
+/// Columns of an uploaded file.
+pub const FILE_COLUMNS_MAX: usize = 4_096;
+/// Columns after each text has become one for each of its values.
+pub const ENCODED_COLUMNS_MAX: usize = 16_384;
+/// Bytes of one cell of an uploaded file.
+pub const CELL_BYTES_MAX: usize = 4_096;
+/// Classes that a target file may name.
+pub const CLASSES_MAX: usize = 1_000;
+/// Rows whose similarities a spectral clustering holds: a square matrix of them, twice.
+pub const SPECTRAL_ROWS_MAX: usize = 5_000;
