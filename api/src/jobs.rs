@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shared::id::{Attempt, ModelId, OrderId, PartyId};
-use shared::job::{InferSpec, Spec, TrainSpec};
+use shared::job::{InferSpec, Kind, Spec, TrainSpec};
 use shared::limits::{
     DEAD_LETTERS_TOLD_MAX, HINT_SECONDS_MAX, INVITATION_SECONDS, JOB_DEADLINE_SECONDS,
 };
@@ -95,7 +95,7 @@ pub(crate) async fn training(
     let job = any(state, caller, order).await?;
     match job.spec.clone() {
         Spec::Train(spec) => Ok((job, spec)),
-        Spec::Infer(_) => Err(wrong_kind(order, "an inference", "a training")),
+        other => Err(wrong_kind(order, other.kind(), Kind::Train)),
     }
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn inference(
     let job = any(state, caller, order).await?;
     match job.spec.clone() {
         Spec::Infer(spec) => Ok((job, spec)),
-        Spec::Train(_) => Err(wrong_kind(order, "a training", "an inference")),
+        other => Err(wrong_kind(order, other.kind(), Kind::Infer)),
     }
 }
 
@@ -116,7 +116,13 @@ fn no_job(OrderId(id): OrderId) -> Error {
     Error::Unknown(format!("`order_id` is {id}: there is no such job"))
 }
 
-fn wrong_kind(OrderId(id): OrderId, is: &str, wanted: &str) -> Error {
+fn wrong_kind(OrderId(id): OrderId, is: Kind, wanted: Kind) -> Error {
+    let [is, wanted] = [is, wanted].map(|kind| match kind {
+        Kind::Train => "a training",
+        Kind::Infer => "an inference",
+        Kind::Compute => "a joint computation",
+        Kind::Learn => "a learning from files",
+    });
     Error::Unknown(format!(
         "`order_id` is {id}: that job is {is}, not {wanted}"
     ))
@@ -135,8 +141,8 @@ pub(crate) async fn training_of(
     let job = seen.ok_or_else(unknown)?.job;
     match job.spec.clone() {
         Spec::Train(spec) => Ok((job, spec)),
-        Spec::Infer(_) => {
-            tracing::error!(job = %job.id, "a model that an inference trained");
+        Spec::Infer(_) | Spec::Compute(_) | Spec::Learn(_) => {
+            tracing::error!(job = %job.id, "a model that no training made");
             Err(Error::Internal)
         }
     }

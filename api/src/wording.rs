@@ -16,7 +16,7 @@ const TRAINED_PERCENT: u32 = 66;
 /// The word of `train_status` and `infer_status`.
 pub(crate) fn status(status: JobStatus) -> &'static str {
     match status {
-        JobStatus::Pending | JobStatus::AwaitingApproval => "waiting",
+        JobStatus::AwaitingInput | JobStatus::Pending | JobStatus::AwaitingApproval => "waiting",
         JobStatus::Running => "running",
         JobStatus::Finished => "finished",
         JobStatus::Failed => "failed",

@@ -41,7 +41,7 @@ pub struct OrderId(pub i64);
 
 /// A job of the panel, outside (`jobID`): a decimal of 256 random bits. Each run of it is a [`JobId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "String", try_from = "String")]
 pub struct PanelId(pub [u8; 32]);
 
 impl PanelId {
@@ -55,6 +55,20 @@ impl PanelId {
         let mut id = [0; 32];
         id[32usize.checked_sub(bytes.len())?..].copy_from_slice(&bytes);
         Some(PanelId(id))
+    }
+}
+
+impl From<PanelId> for String {
+    fn from(id: PanelId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for PanelId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<PanelId, &'static str> {
+        PanelId::parse(&text).ok_or("no decimal of 256 bits")
     }
 }
 

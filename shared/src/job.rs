@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::reason::{Reason, ReasonCode};
+use crate::computation::{FileKind, Learner, Operation};
 use crate::hyperparameters::Hyperparameters;
-use crate::id::{Attempt, JobId, ModelId, PartyId, Round, SessionId};
+use crate::id::{Attempt, JobId, ModelId, PanelId, PartyId, Round, SessionId};
 use crate::party::Parties;
 use crate::query::Query;
 use crate::table::{Dropped, Label, Needed};
@@ -23,6 +24,10 @@ pub enum Spec {
     Train(TrainSpec),
     /// Score one party's rows with a trained model.
     Infer(InferSpec),
+    /// Compute over three participants' matrices.
+    Compute(ComputeSpec),
+    /// Learn from one participant's files.
+    Learn(LearnSpec),
 }
 
 /// A checked training request.
@@ -70,6 +75,74 @@ pub struct InferSpec {
     pub result_key: Option<[u8; 32]>,
 }
 
+/// One run of a joint computation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComputeSpec {
+    /// The panel's job.
+    pub panel: PanelId,
+    /// Which run of it, from 1.
+    pub round: u32,
+    /// What is computed.
+    pub operation: Operation,
+    /// The parties whose workers compute, each with two of three shares of everything.
+    pub workers: [PartyId; 3],
+    /// The participants' own parties, of those that have one.
+    pub parties: Vec<PartyId>,
+}
+
+impl ComputeSpec {
+    /// What the input of the participant at `position` (0 to 2) is bound to: it opens as nothing
+    /// else, in no other job and no other run.
+    pub fn input_context(&self, position: usize) -> Vec<u8> {
+        let Self {
+            panel,
+            round,
+            operation,
+            workers,
+            ..
+        } = self;
+        serde_json::to_vec(&(
+            "concord/v1 input",
+            panel,
+            round,
+            operation,
+            workers,
+            position,
+        ))
+        .expect("plain data always serialises")
+    }
+}
+
+/// One run of learning from files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LearnSpec {
+    /// The panel's job.
+    pub panel: PanelId,
+    /// Which run of it, from 1.
+    pub round: u32,
+    /// What is learned.
+    pub learner: Learner,
+    /// The party whose worker learns: it sees the files.
+    pub worker: PartyId,
+    /// The participant's own party, if it has one.
+    pub party: Option<PartyId>,
+    /// The bytes of each file.
+    pub files: BTreeMap<FileKind, u64>,
+}
+
+impl LearnSpec {
+    /// What a piece of a file, uploaded or made, is bound to; the files of one job have one key.
+    pub fn piece_context(panel: PanelId, round: u32, kind: FileKind, piece: u32) -> Vec<u8> {
+        serde_json::to_vec(&("concord/v1 piece", panel, round, kind, piece))
+            .expect("plain data always serialises")
+    }
+
+    /// What the key of a job's files is bound to.
+    pub fn key_context(panel: PanelId) -> Vec<u8> {
+        serde_json::to_vec(&("concord/v1 files", panel)).expect("plain data always serialises")
+    }
+}
+
 /// What kind of job it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -77,14 +150,23 @@ pub enum Kind {
     Train,
     /// [`Spec::Infer`].
     Infer,
+    /// [`Spec::Compute`].
+    Compute,
+    /// [`Spec::Learn`].
+    Learn,
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 4] = [Kind::Train, Kind::Infer, Kind::Compute, Kind::Learn];
+
     /// The word of the table and of the logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Train => "train",
             Kind::Infer => "infer",
+            Kind::Compute => "compute",
+            Kind::Learn => "learn",
         }
     }
 }
@@ -95,6 +177,8 @@ impl Spec {
         match self {
             Spec::Train(_) => Kind::Train,
             Spec::Infer(_) => Kind::Infer,
+            Spec::Compute(_) => Kind::Compute,
+            Spec::Learn(_) => Kind::Learn,
         }
     }
 
@@ -103,14 +187,18 @@ impl Spec {
         match self {
             Spec::Train(spec) => spec.parties.guest,
             Spec::Infer(spec) => spec.party,
+            Spec::Compute(spec) => spec.workers[0],
+            Spec::Learn(spec) => spec.worker,
         }
     }
 
-    /// The parties whose rows it uses, ascending: who may know of the job.
+    /// The parties whose rows it uses, ascending: who may know of the job. None for the panel's
+    /// jobs, whose participants are accounts.
     pub fn participants(&self) -> Vec<PartyId> {
         match self {
             Spec::Train(spec) => spec.parties.ascending(),
             Spec::Infer(spec) => vec![spec.party],
+            Spec::Compute(_) | Spec::Learn(_) => Vec::new(),
         }
     }
 }
@@ -157,6 +245,8 @@ pub enum Protection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
+    /// Accepted; not all participants have filled in their data.
+    AwaitingInput,
     /// Accepted; no session has it yet, or its last one was lost.
     Pending,
     /// A guest's session has it, and an officer of a party has yet to say yes.
@@ -174,6 +264,8 @@ pub enum JobStatus {
 /// What can happen to a job's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
+    /// The last participant filled in its data.
+    Fill,
     /// A session was granted.
     Claim,
     /// A party waits for its officer.
@@ -193,29 +285,40 @@ pub enum Transition {
 impl JobStatus {
     /// The status after a transition; `None` when the transition changes nothing any more.
     pub fn after(self, transition: Transition) -> Option<JobStatus> {
-        use JobStatus::{AwaitingApproval, Cancelled, Failed, Finished, Pending, Running};
+        use JobStatus::{
+            AwaitingApproval, AwaitingInput, Cancelled, Failed, Finished, Pending, Running,
+        };
         match (self, transition) {
             (Finished | Failed | Cancelled, _) => None,
+            (AwaitingInput, Transition::Fill) => Some(Pending),
+            (Pending | AwaitingApproval | Running, Transition::Fill) => None,
             (Pending, Transition::Claim) => Some(Running),
-            (AwaitingApproval | Running, Transition::Claim) => None,
+            (AwaitingInput | AwaitingApproval | Running, Transition::Claim) => None,
             (Running, Transition::Await) => Some(AwaitingApproval),
-            (Pending | AwaitingApproval, Transition::Await) => None,
+            (AwaitingInput | Pending | AwaitingApproval, Transition::Await) => None,
             (AwaitingApproval, Transition::Resume) => Some(Running),
-            (Pending | Running, Transition::Resume) => None,
+            (AwaitingInput | Pending | Running, Transition::Resume) => None,
             (AwaitingApproval | Running, Transition::Release) => Some(Pending),
-            (Pending, Transition::Release) => None,
+            (AwaitingInput | Pending, Transition::Release) => None,
             // The last of them said yes since the last beat.
             (AwaitingApproval | Running, Transition::Finish) => Some(Finished),
-            (Pending, Transition::Finish) => None,
-            (Pending | AwaitingApproval | Running, Transition::Fail) => Some(Failed),
-            (Pending | AwaitingApproval | Running, Transition::Cancel) => Some(Cancelled),
+            (AwaitingInput | Pending, Transition::Finish) => None,
+            (AwaitingInput | Pending | AwaitingApproval | Running, Transition::Fail) => {
+                Some(Failed)
+            }
+            (AwaitingInput | Pending | AwaitingApproval | Running, Transition::Cancel) => {
+                Some(Cancelled)
+            }
         }
     }
 
     /// Whether nothing changes any more.
     pub fn is_terminal(self) -> bool {
         match self {
-            JobStatus::Pending | JobStatus::AwaitingApproval | JobStatus::Running => false,
+            JobStatus::AwaitingInput
+            | JobStatus::Pending
+            | JobStatus::AwaitingApproval
+            | JobStatus::Running => false,
             JobStatus::Finished | JobStatus::Failed | JobStatus::Cancelled => true,
         }
     }
@@ -223,6 +326,7 @@ impl JobStatus {
     /// The word of the table and of the logs.
     pub fn as_str(self) -> &'static str {
         match self {
+            JobStatus::AwaitingInput => "awaiting_input",
             JobStatus::Pending => "pending",
             JobStatus::AwaitingApproval => "awaiting_approval",
             JobStatus::Running => "running",
@@ -257,6 +361,10 @@ pub enum Phase {
     Training,
     /// One party scores rows.
     Scoring,
+    /// Three workers compute on shares.
+    Computing,
+    /// One worker learns from files.
+    Learning,
 }
 
 /// Everything `/model/report` may show: no row, gradient, weight, loss or key.

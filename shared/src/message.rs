@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::computation::FileKind;
 use crate::id::{Attempt, JobId, PartyId, Round};
 use crate::job::{Fence, Phase, Privacy, Reason};
+use crate::sharing::Bundle;
 use crate::table::Dropped;
 
-/// On `party.<id>.guest` and `party.<id>.infer`: a job waits to be claimed. A hint, not a right:
+/// On `party.<id>.guest`, `.infer` and `.compute`: a job waits to be claimed. A hint, not a right:
 /// only a grant lets a session start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
@@ -27,6 +29,26 @@ pub enum ToSession {
     Ended(Fence),
     /// A sealed envelope of another party (see `seal`).
     Envelope(Vec<u8>),
+    /// The answer to [`EventBody::Fetch`].
+    Piece {
+        /// Whom it is for.
+        fence: Fence,
+        /// Which file.
+        file: FileKind,
+        /// Which piece of it, from 0.
+        piece: u32,
+        /// It, sealed under the key of the job's files; `None`: it is not there.
+        sealed: Option<Vec<u8>>,
+    },
+    /// The answer to [`EventBody::Keep`]: the piece is on disk.
+    Kept {
+        /// Whom it is for.
+        fence: Fence,
+        /// Which file.
+        file: FileKind,
+        /// Which piece of it.
+        piece: u32,
+    },
 }
 
 /// What a granted session starts from.
@@ -42,6 +64,11 @@ pub struct Grant {
     pub digests: BTreeMap<PartyId, Vec<u8>>,
     /// For inference: the model, sealed to this party.
     pub model: Option<Vec<u8>>,
+    /// For a joint computation: the participants' inputs in their order, each split and sealed to
+    /// the three workers.
+    pub inputs: Vec<Bundle>,
+    /// For learning: the key of the job's files, sealed to this party.
+    pub key: Option<Vec<u8>>,
 }
 
 /// On `events`: what a guest's session tells the status aggregator.
@@ -87,6 +114,22 @@ pub enum EventBody {
         /// What it made.
         outcome: Outcome,
     },
+    /// A session that learns wants a piece of a file.
+    Fetch {
+        /// Which file.
+        file: FileKind,
+        /// Which piece of it, from 0.
+        piece: u32,
+    },
+    /// A piece of a file that a session made, to be shown when the job has finished.
+    Keep {
+        /// Which file.
+        file: FileKind,
+        /// Which piece of it, from 0, in order.
+        piece: u32,
+        /// It, sealed under the key of the job's files.
+        sealed: Vec<u8>,
+    },
     /// The session gives up; `reason.code.retryable()` says whether another attempt may mend it.
     Failed {
         /// Why.
@@ -112,6 +155,20 @@ pub enum Outcome {
         sealed: Vec<u8>,
         /// How many rows were scored, and how many left out; `None` where a policy hides it.
         told: Option<(u64, Dropped)>,
+    },
+    /// A joint computation's, in the clear: it is for all participants.
+    Computed {
+        /// Its exact numbers: JSON of a list of rows.
+        exact: String,
+        /// The same as the API document's own workers print them: six decimals.
+        text: String,
+    },
+    /// A learning's, beside the files that were kept.
+    Learned {
+        /// How well it did: JSON.
+        metrics: String,
+        /// Bytes of each file made.
+        files: BTreeMap<FileKind, u64>,
     },
 }
 
@@ -239,11 +296,17 @@ pub mod queue {
         format!("party.{party}.infer")
     }
 
+    /// Joint computations, and learning from files, for a party to claim.
+    pub fn compute(party: PartyId) -> String {
+        format!("party.{party}.compute")
+    }
+
     /// Where a job's invitations go: to its guest's workers for that kind.
     pub fn invitations(kind: Kind, guest: PartyId) -> String {
         match kind {
             Kind::Train => self::guest(guest),
             Kind::Infer => infer(guest),
+            Kind::Compute | Kind::Learn => compute(guest),
         }
     }
 

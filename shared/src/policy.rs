@@ -41,6 +41,21 @@ pub struct Policy {
     pub infer: Infer,
     /// What is told beside results.
     pub disclose: Disclose,
+    /// Whose joint computations and files its workers take.
+    pub compute: Compute,
+}
+
+/// For whom a party's workers compute, where none of its rows are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compute {
+    /// For everybody's accounts.
+    #[default]
+    Any,
+    /// For jobs in which an account of the party takes part.
+    Own,
+    /// For nobody.
+    None,
 }
 
 /// Who says yes.
@@ -187,6 +202,7 @@ impl Default for Policy {
             train: Train::default(),
             infer: Infer::default(),
             disclose: Disclose::default(),
+            compute: Compute::default(),
         }
     }
 }

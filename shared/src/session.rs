@@ -37,6 +37,7 @@ pub use member::Member;
 pub use scoring::{Scoring, open_scores};
 
 use crate::admission::{Admission, Mark, Pledge, Verdict};
+use crate::computation::FileKind;
 use crate::federated;
 use crate::id::{JobId, PartyId};
 use crate::job::{Cohort, Fence, Reason, ReasonCode};
@@ -92,6 +93,10 @@ pub enum Input {
     Loaded(Result<Box<Rows>, Reason>),
     /// What the ledger said to [`Effect::Admit`] or [`Effect::Review`].
     Admitted(Result<Verdict, Reason>),
+    /// A piece of a file, sealed; `None`: it is not there.
+    Piece(FileKind, u32, Option<Vec<u8>>),
+    /// The platform has a piece of a file on disk.
+    Kept(FileKind, u32),
     /// The ledger did not take the pledge of an [`Effect::Send`], which did not leave.
     Unpledged(Reason),
     /// The key that [`Effect::MakeKey`] asked for, or why there is none.

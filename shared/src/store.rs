@@ -240,8 +240,8 @@ pub struct Submitted {
     pub job: JobId,
     /// Its name outside.
     pub order: OrderId,
-    /// The model it trains, or scores with.
-    pub model: ModelId,
+    /// The model it trains, or scores with, if any.
+    pub model: Option<ModelId>,
 }
 
 /// A job as it stands. Times are Unix milliseconds of the database's clock.
@@ -251,8 +251,8 @@ pub struct Job {
     pub id: JobId,
     /// Its name outside.
     pub order: OrderId,
-    /// The model it trains, or scores with.
-    pub model: ModelId,
+    /// The model it trains, or scores with, if any.
+    pub model: Option<ModelId>,
     /// Who asked for it.
     pub owner: PartyId,
     /// The owner's user that did; `None` where callers were open.

@@ -388,7 +388,9 @@ impl Deployment {
         let job = self.store().await.job_by_order(OrderId(order)).await;
         match job.expect("readable").expect("there").spec {
             Spec::Train(spec) => spec,
-            Spec::Infer(_) => panic!("job {order} is no training"),
+            Spec::Infer(_) | Spec::Compute(_) | Spec::Learn(_) => {
+                panic!("job {order} is no training")
+            }
         }
     }
 

@@ -153,7 +153,9 @@ impl Site {
         let job = store.job_by_order(OrderId(order)).await.expect("readable");
         match job.expect("there").spec {
             Spec::Train(spec) => spec,
-            Spec::Infer(_) => panic!("job {order} is no training"),
+            Spec::Infer(_) | Spec::Compute(_) | Spec::Learn(_) => {
+                panic!("job {order} is no training")
+            }
         }
     }
 

@@ -117,7 +117,11 @@ async fn open(desk: &Arc<Desk>, tasks: &mut JoinSet<anyhow::Result<()>>) -> anyh
         return Ok(());
     }
     tasks.spawn(reader().offers(role(&queue::host(party)).await?));
-    for name in [queue::guest(party), queue::infer(party)] {
+    for name in [
+        queue::guest(party),
+        queue::infer(party),
+        queue::compute(party),
+    ] {
         tasks.spawn(reader().invitations(role(&name).await?));
     }
     Ok(())
@@ -130,12 +134,22 @@ impl Reader {
                 Ok(ToSession::Envelope(envelope)) => fence_of(&envelope)
                     .map(|fence| (fence, Input::Envelope(envelope)))
                     .map_err(|error| error.to_string()),
-                // Letters are signed; these two are the platform's word, and no party's.
-                Ok(ToSession::Granted(_) | ToSession::Ended(_)) if is_of_a_party(&delivery) => {
-                    Err("a party spoke for the platform".to_owned())
-                }
+                // Letters are signed; these are the platform's word, and no party's.
+                Ok(
+                    ToSession::Granted(_)
+                    | ToSession::Ended(_)
+                    | ToSession::Piece { .. }
+                    | ToSession::Kept { .. },
+                ) if is_of_a_party(&delivery) => Err("a party spoke for the platform".to_owned()),
                 Ok(ToSession::Granted(grant)) => Ok((grant.fence, Input::Granted(grant))),
                 Ok(ToSession::Ended(fence)) => Ok((fence, Input::Ended)),
+                Ok(ToSession::Piece {
+                    fence,
+                    file,
+                    piece,
+                    sealed,
+                }) => Ok((fence, Input::Piece(file, piece, sealed))),
+                Ok(ToSession::Kept { fence, file, piece }) => Ok((fence, Input::Kept(file, piece))),
                 Err(error) => Err(error.to_string()),
             };
             match told {

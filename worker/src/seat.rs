@@ -270,7 +270,11 @@ impl Driver {
             EventBody::Failed { reason } => {
                 warn!(job.id = %self.fence.job, %party, code = ?reason.code, "An attempt failed");
             }
-            EventBody::Claimed | EventBody::Started { .. } | EventBody::Checkpoint { .. } => {}
+            EventBody::Claimed
+            | EventBody::Started { .. }
+            | EventBody::Checkpoint { .. }
+            | EventBody::Fetch { .. }
+            | EventBody::Keep { .. } => {}
         }
         let event = Event {
             fence: self.fence,
@@ -328,6 +332,8 @@ fn released(outcome: &Outcome) -> String {
         Outcome::Model(parts) => format!("a model, sealed to each of {} parties", parts.len()),
         Outcome::Scores { scores, .. } => format!("{} scores in the clear", scores.len()),
         Outcome::SealedScores { .. } => "scores, sealed".to_owned(),
+        Outcome::Computed { .. } => "the result of a joint computation, in the clear".to_owned(),
+        Outcome::Learned { files, .. } => format!("{} files, sealed", files.len()),
     }
 }
 

@@ -285,6 +285,7 @@ impl Aggregator {
             EventBody::Finished { progress, outcome } => {
                 self.store.finish(fence, progress, outcome).await?
             }
+            EventBody::Fetch { .. } | EventBody::Keep { .. } => return Ok(()),
             EventBody::Failed { reason } => self.store.fail(fence, reason).await?,
         };
         self.follow(&fence, applied).await;

@@ -20,7 +20,8 @@ pub(super) async fn handle(
     let scores = match job.status {
         // None where they are sealed.
         JobStatus::Finished => jobs::scores(&state, &job).await?,
-        JobStatus::Pending
+        JobStatus::AwaitingInput
+        | JobStatus::Pending
         | JobStatus::AwaitingApproval
         | JobStatus::Running
         | JobStatus::Failed

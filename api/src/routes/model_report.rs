@@ -71,7 +71,7 @@ fn parties(job: &Job) -> Vec<Value> {
     let participants = job.spec.participants();
     let role = |party| match &job.spec {
         Spec::Train(spec) if spec.parties.role(party) != Some(Role::Guest) => "host",
-        Spec::Train(_) | Spec::Infer(_) => "guest",
+        Spec::Train(_) | Spec::Infer(_) | Spec::Compute(_) | Spec::Learn(_) => "guest",
     };
     let entry = |party| {
         json!({
@@ -93,6 +93,8 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Counting => "counting",
         Phase::Training => "training",
         Phase::Scoring => "scoring",
+        Phase::Computing => "computing",
+        Phase::Learning => "learning",
     }
 }
 

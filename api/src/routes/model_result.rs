@@ -39,9 +39,9 @@ pub(super) async fn handle(
             "`order_id` is {id}: the job must be finished, and is {status}"
         )));
     }
-    let sealed = match &job.spec {
-        Spec::Train(_) => state.store.model_part(job.model, party).await?,
-        Spec::Infer(_) => state.store.sealed_scores(job.id).await?,
+    let sealed = match (&job.spec, job.model) {
+        (Spec::Train(_), Some(model)) => state.store.model_part(model, party).await?,
+        _ => state.store.sealed_scores(job.id).await?,
     };
     let sealed = sealed.ok_or_else(|| {
         Error::Conflict(format!(

@@ -3,7 +3,7 @@
 use axum::extract;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
-use shared::id::{ModelId, OrderId};
+use shared::id::OrderId;
 use shared::job::Spec;
 
 use crate::answer::{Answer, Data};
@@ -37,6 +37,7 @@ pub(crate) async fn take(
     let (spec, echo) = (Spec::Train(request.spec), request.echo.to_string());
     let submitted = jobs::submit(state, caller, spec, echo, name).await?;
     let OrderId(order) = submitted.order;
-    let ModelId(model) = submitted.model;
-    Ok(Data(json!({ "model_id": model, "order_id": order })))
+    Ok(Data(
+        json!({ "model_id": submitted.model, "order_id": order }),
+    ))
 }

@@ -60,7 +60,7 @@ impl Claim {
                 .map(|(guest, effects)| (Session::Guest(Box::new(guest)), effects)),
             Ok(Spec::Infer(spec)) => Scoring::new(now, &self.seat, &grant, spec)
                 .map(|(scoring, effects)| (Session::Scoring(Box::new(scoring)), effects)),
-            Err(_) => {
+            Ok(Spec::Compute(_) | Spec::Learn(_)) | Err(_) => {
                 let text = "the request is none that this version reads";
                 Err(because(ReasonCode::RequestRefused, self.seat.party, text))
             }

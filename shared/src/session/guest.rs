@@ -149,7 +149,7 @@ impl Guest {
                 self.begin_if_complete(secrets, now)
             }
             Input::Returned { queue } => self.returned(secrets, now, &queue),
-            Input::Granted(_) => Vec::new(),
+            Input::Granted(_) | Input::Piece(..) | Input::Kept(..) => Vec::new(),
             Input::Ended => {
                 let mut effects = self.leave(secrets);
                 effects.push(Effect::Close);

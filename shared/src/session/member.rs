@@ -156,7 +156,11 @@ impl Member {
             Input::Admitted(verdict) => self.admitted(secrets, verdict),
             Input::Unpledged(reason) => self.refuse(secrets, &reason),
             // A peer's process died; the guest notices too, and it decides.
-            Input::Returned { .. } | Input::Key(_) | Input::Granted(_) => Vec::new(),
+            Input::Returned { .. }
+            | Input::Key(_)
+            | Input::Granted(_)
+            | Input::Piece(..)
+            | Input::Kept(..) => Vec::new(),
             // The guest notices: what it sends here comes back.
             Input::Ended | Input::Stop => vec![Effect::Close],
         }

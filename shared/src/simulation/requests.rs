@@ -111,6 +111,8 @@ fn hosts_that_were_shown_two_requests_never_begin() {
             checkpoint: None,
             digests: Default::default(),
             model: None,
+            inputs: Vec::new(),
+            key: None,
         };
         let granted = Input::Granted(Box::new(grant));
         let mut effects = session.handle(&mut world.rng, world.now, granted);

@@ -59,8 +59,8 @@ impl Store {
             false => None,
         };
         let model = match spec {
-            Spec::Train(_) => None,
             Spec::Infer(spec) => self.model_part(spec.model, spec.party).await?,
+            Spec::Train(_) | Spec::Compute(_) | Spec::Learn(_) => None,
         };
         Ok(Some(Grant {
             fence,
@@ -68,6 +68,8 @@ impl Store {
             checkpoint,
             digests,
             model,
+            inputs: Vec::new(),
+            key: None,
         }))
     }
 
@@ -156,8 +158,12 @@ impl Store {
                 Keep::SealedScores(sealed)
             }
             (
-                Spec::Train(_) | Spec::Infer(_),
-                Outcome::Model(_) | Outcome::Scores { .. } | Outcome::SealedScores { .. },
+                Spec::Train(_) | Spec::Infer(_) | Spec::Compute(_) | Spec::Learn(_),
+                Outcome::Model(_)
+                | Outcome::Scores { .. }
+                | Outcome::SealedScores { .. }
+                | Outcome::Computed { .. }
+                | Outcome::Learned { .. },
             ) => return self.fail(fence, unfit(&spec)).await,
         };
         self.apply(fence.job, keep, move |row, now| {

@@ -62,7 +62,10 @@ impl Row {
                 since: self.status_at,
             }),
             JobStatus::AwaitingApproval | JobStatus::Running => self.report.waiting.clone(),
-            JobStatus::Finished | JobStatus::Failed | JobStatus::Cancelled => None,
+            JobStatus::AwaitingInput
+            | JobStatus::Finished
+            | JobStatus::Failed
+            | JobStatus::Cancelled => None,
         }
     }
 

@@ -74,9 +74,10 @@ pub(super) fn job((row, spec, echo, creator, trains): JobTuple) -> Result<Job, E
     let name = || format!("job {}", row.id);
     let spec: Spec = json(&spec, name, "spec")?;
     let model = match (&spec, trains) {
-        (Spec::Train(_), Some(model)) => ModelId(model),
+        (Spec::Train(_), Some(model)) => Some(ModelId(model)),
         (Spec::Train(_), None) => return Err(corrupt(name(), "models.id")),
-        (Spec::Infer(spec), _) => spec.model,
+        (Spec::Infer(spec), _) => Some(spec.model),
+        (Spec::Compute(_) | Spec::Learn(_), _) => None,
     };
     let owner = PartyId(unsigned(row.owner, &row.id, "owner")?);
     let creator =
@@ -232,15 +233,18 @@ fn attempt_of(attempt: i64, job: &str) -> Result<Attempt, Error> {
 }
 
 fn kind_of(word: &str, job: &str) -> Result<Kind, Error> {
-    [Kind::Train, Kind::Infer]
+    Kind::ALL
         .into_iter()
         .find(|kind| kind.as_str() == word)
         .ok_or_else(|| corrupt(format!("job {job}"), "kind"))
 }
 
 fn status_of(word: &str) -> Option<JobStatus> {
-    use JobStatus::{AwaitingApproval, Cancelled, Failed, Finished, Pending, Running};
+    use JobStatus::{
+        AwaitingApproval, AwaitingInput, Cancelled, Failed, Finished, Pending, Running,
+    };
     [
+        AwaitingInput,
         Pending,
         AwaitingApproval,
         Running,

@@ -76,14 +76,15 @@ impl Store {
                 .execute(connection)
                 .await?;
             let model = match &new.spec {
-                Spec::Infer(spec) => spec.model,
-                Spec::Train(_) => ModelId(
+                Spec::Infer(spec) => Some(spec.model),
+                Spec::Compute(_) | Spec::Learn(_) => None,
+                Spec::Train(_) => Some(ModelId(
                     diesel::insert_into(models::table)
                         .values(models::job.eq(job.to_string()))
                         .returning(models::id)
                         .get_result(connection)
                         .await?,
-                ),
+                )),
             };
             let order = OrderId(order);
             Ok(Some(Submitted { job, order, model }))

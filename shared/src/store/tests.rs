@@ -230,7 +230,11 @@ async fn a_submitted_job_waits_for_its_guest(store: &Store) {
     assert_eq!(same.id, submitted.job);
     assert_eq!(store.job(JobId(Uuid::new_v4())).await.unwrap(), None);
     assert_eq!(store.job_by_order(OrderId(999)).await.unwrap(), None);
-    let model = store.model(submitted.model).await.unwrap().unwrap();
+    let model = store
+        .model(submitted.model.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(!model.trained());
     assert_eq!(store.model(ModelId(999)).await.unwrap(), None);
 }
@@ -257,7 +261,7 @@ async fn a_request_with_a_key_is_one_job(store: &Store) {
     let scoring = infer(store, &first).await;
     let again = || NewJob {
         spec: Spec::Infer(InferSpec {
-            model: scoring.model,
+            model: scoring.model.unwrap(),
             trained_by: first.job,
             party: HOST,
             query: query(),
@@ -311,12 +315,12 @@ async fn orders_are_one_sequence_and_models_another(store: &Store) {
     assert_eq!(infer.order.0, train.order.0 + 1);
     assert_eq!(again.order.0, train.order.0 + 2);
     assert_eq!(infer.model, train.model);
-    assert_eq!(again.model.0, train.model.0 + 1);
+    assert_eq!(again.model.unwrap().0, train.model.unwrap().0 + 1);
 }
 
 async fn infer(store: &Store, trained: &Submitted) -> Submitted {
     let spec = Spec::Infer(InferSpec {
-        model: trained.model,
+        model: trained.model.unwrap(),
         trained_by: trained.job,
         party: HOST,
         query: query(),
@@ -413,7 +417,10 @@ async fn of_many_words_at_once_each_job_ends_by_one(store: &Store) {
     assert_eq!(granted.len(), grants, "no attempt was granted twice");
     for submitted in &jobs {
         let job = job(store, submitted).await;
-        let part = store.model_part(submitted.model, GUEST).await.unwrap();
+        let part = store
+            .model_part(submitted.model.unwrap(), GUEST)
+            .await
+            .unwrap();
         assert_eq!(part.is_some(), job.status == JobStatus::Finished);
         assert!(store.checkpoint_of(submitted.job).await.unwrap().is_none());
     }
@@ -527,7 +534,10 @@ async fn a_stale_word_changes_nothing(store: &Store) {
     }
     assert_eq!(store.expire(nowhere.job).await.unwrap(), Applied::Stale);
     assert_eq!(job(store, &submitted).await, before);
-    let part = store.model_part(submitted.model, GUEST).await.unwrap();
+    let part = store
+        .model_part(submitted.model.unwrap(), GUEST)
+        .await
+        .unwrap();
     assert_eq!(part, None);
     let grant = store.claim(holder, GUEST, LEASE).await.unwrap().unwrap();
     assert_eq!(grant.checkpoint, Some(vec![1]));
@@ -540,7 +550,11 @@ async fn a_finished_training_has_its_model(store: &Store) {
     store.checkpoint(holder, at(1), vec![1]).await.unwrap();
     let done = store.finish(holder, at(2), parts()).await.unwrap();
     assert_eq!(done, Applied::Ended);
-    let model = store.model(submitted.model).await.unwrap().unwrap();
+    let model = store
+        .model(submitted.model.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(model.trained());
     assert_eq!(model.job.report.rows[&HOST], 6);
     assert_eq!(model.job.report.round, Round(2));
@@ -549,7 +563,10 @@ async fn a_finished_training_has_its_model(store: &Store) {
         (HOST, Some(vec![2])),
         (PartyId(4), None),
     ] {
-        let kept = store.model_part(submitted.model, party).await.unwrap();
+        let kept = store
+            .model_part(submitted.model.unwrap(), party)
+            .await
+            .unwrap();
         assert_eq!(kept, part);
     }
     // The event may come again; the checkpoint is gone.

@@ -47,12 +47,15 @@ impl World {
                     checkpoint: self.checkpoint.clone(),
                     digests: self.row.digests.clone(),
                     model: None,
+                    inputs: Vec::new(),
+                    key: None,
                 };
                 self.wires.push(Wire::Granted {
                     queue: reply_to,
                     grant,
                 });
             }
+            EventBody::Fetch { .. } | EventBody::Keep { .. } => {}
             EventBody::Started {
                 rows,
                 dropped,
