@@ -255,7 +255,9 @@ impl Session<'_> {
         match self.hears().await {
             ToSession::Granted(grant) => *grant,
             ToSession::Ended(fence) => panic!("{fence:?} ended"),
-            ToSession::Envelope(_) => panic!("an envelope"),
+            ToSession::Envelope(_) | ToSession::Piece { .. } | ToSession::Kept { .. } => {
+                panic!("no word of a grant")
+            }
         }
     }
 
