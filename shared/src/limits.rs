@@ -259,6 +259,12 @@ pub const SUM_DIGITS_MAX: u32 = 24;
 /// Digits before the point of a value in a product.
 pub const PRODUCT_DIGITS_MAX: u32 = 12;
 
+/// Rounds of a joint computation: a comparison's eight, one for the greatest, the opening.
+pub const JOINT_ROUNDS_MAX: u32 = 16;
+
+/// Learnings that one worker process is at at once; the others wait for their turn.
+pub const LEARNINGS_MAX: usize = 1;
+
 /// Bytes of one uploaded file.
 pub const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one piece of a file, which is sealed and stored by itself.
