@@ -1,3 +1,5 @@
 //! Mathematics on one table: no party, no message, no randomness but [`crate::draw::Draw`].
 
+pub mod encoder;
+pub mod frame;
 pub mod logistic_regression;
