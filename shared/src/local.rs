@@ -1,5 +1,6 @@
 //! Mathematics on one table: no party, no message, no randomness but [`crate::draw::Draw`].
 
+pub mod decision_tree;
 pub mod encoder;
 pub mod frame;
 pub mod logistic_regression;
