@@ -4,3 +4,4 @@ pub mod decision_tree;
 pub mod encoder;
 pub mod frame;
 pub mod logistic_regression;
+pub mod softmax_regression;
