@@ -5,3 +5,4 @@ pub mod encoder;
 pub mod frame;
 pub mod logistic_regression;
 pub mod softmax_regression;
+pub mod support_vectors;
