@@ -100,7 +100,7 @@ pub enum FrameError {
         line: u64,
     },
     /// More columns than a file may have.
-    #[error("the {} file has more than {FILE_COLUMNS_MAX} columns", .0.as_str())]
+    #[error("the {} file has a row of more than {FILE_COLUMNS_MAX} columns", .0.as_str())]
     Columns(FileKind),
     /// Two columns of one name.
     #[error("the {} file has two columns {name:?}", file.as_str())]

@@ -144,8 +144,8 @@ fn keep(column: &mut Column, cell: &str) {
     }
 }
 
-/// The text without its byte-order mark, when it is UTF-8 without a NUL and its header has not too
-/// many columns: a header is held whole.
+/// The text without its byte-order mark, when it is UTF-8 without a NUL and no row has too many
+/// cells: a row is held whole.
 fn checked(file: FileKind, bytes: &[u8]) -> Result<&str, FrameError> {
     if bytes.len() > FILE_BYTES_MAX {
         let bytes = bytes.len();
@@ -167,19 +167,34 @@ fn checked(file: FileKind, bytes: &[u8]) -> Result<&str, FrameError> {
     if text.trim().is_empty() {
         return Err(FrameError::Empty(file));
     }
-    let (mut quoted, mut columns) = (false, 1);
-    for byte in text.trim_start_matches(['\r', '\n']).bytes() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b',' if !quoted => columns += 1,
-            b'\n' | b'\r' if !quoted => break,
-            _ => {}
-        }
-        if columns > FILE_COLUMNS_MAX {
-            return Err(FrameError::Columns(file));
-        }
+    if cells_max(text) > FILE_COLUMNS_MAX {
+        return Err(FrameError::Columns(file));
     }
     Ok(text)
+}
+
+/// The cells of the row that has most, without holding one.
+fn cells_max(text: &str) -> usize {
+    let (mut most, mut cells) = (1, 1);
+    let (mut quoted, mut before) = (false, b'\n');
+    for byte in text.bytes() {
+        // What the last byte was, with quotes inside of a cell as any letter.
+        let mut kind = byte;
+        match byte {
+            b'"' if quoted => quoted = false,
+            // A cell's first, or the second of two inside of quotes.
+            b'"' if matches!(before, b',' | b'\n' | b'\r' | b'"') => quoted = true,
+            b'"' => kind = b'x',
+            b',' if !quoted => {
+                cells += 1;
+                most = most.max(cells);
+            }
+            b'\n' | b'\r' if !quoted => cells = 1,
+            _ => {}
+        }
+        before = kind;
+    }
+    most
 }
 
 fn reader(text: &str) -> Reader<&[u8]> {

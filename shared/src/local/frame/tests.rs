@@ -88,7 +88,14 @@ fn what_is_wrong_is_told_by_line_and_column_without_a_cell() {
             "a,b\n1,1\n2,1e999\n",
             "line 3, column \"b\" of the feature file: a number must lie below 1e100 in magnitude",
         ),
-        (&wide, "the feature file has more than 4096 columns"),
+        (
+            &wide,
+            "the feature file has a row of more than 4096 columns",
+        ),
+        (
+            &format!("a,b\n\"1\n\"\"\",2\n3\",{wide}\n"),
+            "the feature file has a row of more than 4096 columns",
+        ),
         (
             &format!("a,b\n1,\"{}\n", "secret\n".repeat(600)),
             "line 2 of the feature file has more than 4096 bytes in cell 2; a quote may be missing",
@@ -107,6 +114,20 @@ fn what_is_wrong_is_told_by_line_and_column_without_a_cell() {
     let large = vec![b'\n'; FILE_BYTES_MAX + 1];
     let large = read(FileKind::Target, &large, &BTreeSet::new());
     assert!(matches!(large, Err(FrameError::Bytes { .. })));
+}
+
+#[test]
+fn many_cells_inside_of_quotes_or_of_many_rows_are_fine() {
+    let commas = ",".repeat(CELL_BYTES_MAX);
+    let text = format!(
+        "a,b\n\"{commas}\",5\" wide\n\"\"\"{}\"\"\",x\n",
+        &commas[4..]
+    );
+    assert_eq!(of(&text).unwrap().rows, 2);
+    assert_eq!(
+        of(&format!("a,b\n{}", "1,2\n".repeat(9000))).unwrap().rows,
+        9000
+    );
 }
 
 #[test]
