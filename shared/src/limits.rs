@@ -279,3 +279,16 @@ pub const CELL_BYTES_MAX: usize = 4_096;
 pub const CLASSES_MAX: usize = 1_000;
 /// Rows whose similarities a spectral clustering holds: a square matrix of them, twice.
 pub const SPECTRAL_ROWS_MAX: usize = 5_000;
+
+/// Magnitude that a number of an uploaded file stays below, so that sums of squares stay finite.
+pub const FILE_NUMBER_MAX: f64 = 1e100;
+/// Bytes of the result file of a learning job.
+pub const RESULT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Values in the matrix of an encoded file, of eight bytes each.
+pub const ENCODED_VALUES_MAX: usize = 64 * 1024 * 1024;
+/// Coefficients of a logistic regression: its classes times its encoded columns.
+pub const COEFFICIENTS_MAX: usize = 1 << 20;
+/// Rows that support vectors are sought among; the time grows with their square.
+pub const SUPPORT_ROWS_MAX: usize = 100_000;
+/// Coefficients of support vectors: rows times the classes beside their own.
+pub const SUPPORT_COEFFICIENTS_MAX: usize = 1 << 22;
