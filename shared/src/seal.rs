@@ -5,6 +5,7 @@
 //! (privacy-protocols 1.2 and 1.3).
 
 mod checkpoint;
+mod content;
 mod envelope;
 mod identity;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::id::PartyId;
 use crate::limits::MESSAGE_BYTES_MAX;
 
 pub use checkpoint::{open_checkpoint, seal_checkpoint};
+pub use content::{ContentKey, WrappingKey};
 pub use envelope::{Header, OVERHEAD_BYTES, open, peek, seal};
 pub use identity::{Identity, PublicIdentity, SealPublic, SealSecret};
 
@@ -69,6 +71,9 @@ pub enum Error {
         /// How long it is.
         bytes: usize,
     },
+    /// Not a piece of a file under this key and in this place, or changed since.
+    #[error("content: it does not open under this key and this context")]
+    Content,
     /// Not a checkpoint of this party and this context, or changed since.
     #[error("checkpoint: it does not open under this party's secret and this context")]
     Checkpoint,
