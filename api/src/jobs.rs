@@ -170,10 +170,9 @@ pub(crate) async fn page(
 ) -> Result<Vec<Job>, Error> {
     let page = match caller {
         Caller::Anyone => state.store.jobs(before, size).await?,
-        Caller::Account(Account { party, .. }) => match party {
-            Some(party) => state.store.jobs_of(*party, before, size).await?,
-            None => Vec::new(),
-        },
+        Caller::Account(Account { party, email }) => {
+            state.store.jobs_of(*party, email, before, size).await?
+        }
     };
     Ok(page)
 }

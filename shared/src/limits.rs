@@ -292,3 +292,18 @@ pub const COEFFICIENTS_MAX: usize = 1 << 20;
 pub const SUPPORT_ROWS_MAX: usize = 100_000;
 /// Coefficients of support vectors: rows times the classes beside their own.
 pub const SUPPORT_COEFFICIENTS_MAX: usize = 1 << 22;
+
+/// Seconds that a run of a joint computation waits for its participants' inputs.
+pub const INPUT_DEADLINE_SECONDS: u64 = 7 * 24 * 60 * 60;
+/// Bytes of one participant's input, split and sealed: three of them are one grant.
+pub const INPUT_BYTES_MAX: usize = (MESSAGE_BYTES_MAX - 64 * 1024) / 3;
+/// Bytes that sealing adds to a piece of a file.
+pub const PIECE_OVERHEAD_BYTES_MAX: usize = 64;
+/// Bytes of one file that a run makes: what was uploaded, and columns beside it.
+pub const MADE_FILE_BYTES_MAX: usize = 2 * FILE_BYTES_MAX;
+/// Bytes of what a run tells of how well it learned.
+pub const METRICS_BYTES_MAX: usize = 256 * 1024;
+/// Seconds that an upload may lie about before it is dropped.
+pub const UPLOAD_SECONDS_MAX: u64 = 60 * 60;
+/// Finished runs of one page: each may be a message long.
+pub const SUBMISSIONS_PAGE_MAX: usize = 20;

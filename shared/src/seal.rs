@@ -5,6 +5,7 @@
 //! (privacy-protocols 1.2 and 1.3).
 
 mod checkpoint;
+mod content;
 mod envelope;
 mod identity;
 mod input;
@@ -17,6 +18,7 @@ use crate::id::PartyId;
 use crate::limits::MESSAGE_BYTES_MAX;
 
 pub use checkpoint::{open_checkpoint, seal_checkpoint};
+pub use content::{ContentKey, WrappingKey};
 pub use envelope::{Header, OVERHEAD_BYTES, open, peek, seal};
 pub use identity::{Identity, PublicIdentity, SealPublic, SealSecret};
 pub use input::{open_input, seal_input};
@@ -71,6 +73,9 @@ pub enum Error {
         /// How long it is.
         bytes: usize,
     },
+    /// Not a piece of a file under this key and in this place, or changed since.
+    #[error("content: it does not open under this key and this context")]
+    Content,
     /// Not a checkpoint of this party and this context, or changed since.
     #[error("checkpoint: it does not open under this party's secret and this context")]
     Checkpoint,

@@ -5,8 +5,10 @@
 //! clock. Each query is written once and compiled for every database.
 
 mod change;
+mod files;
 mod migration;
 pub(crate) mod moves;
+mod panel;
 mod postgres;
 mod read;
 mod report;
@@ -23,7 +25,11 @@ use std::time::Duration;
 
 use crate::id::{Attempt, JobId, ModelId, OrderId, PartyId};
 use crate::job::{JobStatus, Report, Spec};
+pub use files::UploadId;
 pub use moves::Started;
+pub use panel::{
+    Created, Fill, Filled, InputProtection, Keys, Made, NewPanel, Panel, Rerun, Run, Submission,
+};
 pub use users::{Email, NewUser, User};
 
 /// A database.
@@ -155,6 +161,19 @@ pub enum Error {
     /// The caller has given this name to another request.
     #[error("the idempotency key belongs to another request")]
     KeyReused,
+    /// A piece of a file, or an input, that is none: too long, or too far from the file's beginning.
+    #[error("{what}: {found} is more than the {most} that there may be")]
+    Oversized {
+        /// What it is.
+        what: &'static str,
+        /// Bytes, or the piece's number.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// An upload that is gone, is a job's already, or has other pieces than the job's files.
+    #[error("there is no such upload, or its pieces are not those of the job's files")]
+    NoUpload,
     /// The process is ending.
     #[error("the process is ending")]
     Interrupted,
@@ -190,7 +209,9 @@ impl Error {
             | Error::Corrupt { .. }
             | Error::TooLarge { .. }
             | Error::KeyMalformed
-            | Error::KeyReused => false,
+            | Error::KeyReused
+            | Error::Oversized { .. }
+            | Error::NoUpload => false,
         }
     }
 }

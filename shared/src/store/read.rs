@@ -11,7 +11,7 @@ use super::schema::{
     checkpoints, dead_letters, jobs, model_parts, models, participants, parties, requests, results,
     sealed_results,
 };
-use super::{DeadLetter, Error, Job, Model, Store, Unclaimed, postgres, sqlite};
+use super::{DeadLetter, Email, Error, Job, Model, Store, Unclaimed, postgres, sqlite};
 use crate::id::{JobId, ModelId, OrderId, PartyId};
 use crate::job::{Fence, JobStatus, Spec};
 use crate::limits;
@@ -129,22 +129,24 @@ impl Store {
         found.into_iter().map(row::job).collect()
     }
 
-    /// As [`Store::jobs`], of those that a party takes part in.
+    /// As [`Store::jobs`], of those that a party takes part in, and of runs of panel jobs that an
+    /// account takes part in.
     ///
     /// # Errors
     /// As [`Store::job`].
     pub async fn jobs_of(
         &self,
-        party: PartyId,
+        party: Option<PartyId>,
+        _email: &Email,
         before: Option<OrderId>,
         count: usize,
     ) -> Result<Vec<Job>, Error> {
-        let party = integer("party", party.0)?;
+        let party = party.map(|party| integer("party", party.0)).transpose()?;
         let (before, count) = page(before, count);
         let found = read!(self, readers, |connection, _now| {
             // A page of the index first: the party may have few jobs among very many.
             let own = participants::table
-                .filter(participants::party.eq(party))
+                .filter(participants::party.nullable().eq(party))
                 .filter(participants::order_id.lt(before))
                 .order(participants::order_id.desc())
                 .limit(count)
