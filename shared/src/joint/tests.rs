@@ -39,7 +39,7 @@ fn parsed(texts: [&str; 3]) -> [Matrix; 3] {
 fn dealt(draws: &mut StdRng, operation: Operation, matrices: &[Matrix; 3]) -> [[Input; 3]; 3] {
     let secrets: [SealSecret; 3] = std::array::from_fn(|_| SealSecret::generate(draws));
     let readers = secrets.each_ref().map(SealSecret::public);
-    let domain = domain(operation);
+    let domain = operation.domain();
     let bundles = matrices
         .each_ref()
         .map(|matrix| split(draws, domain, b"context", matrix, &readers).expect("in range"));
@@ -451,7 +451,7 @@ fn a_worker_takes_its_own_shares_for_its_own_operation_only() {
     for operation in ALL {
         for other in ALL
             .into_iter()
-            .filter(|other| domain(*other) != domain(operation))
+            .filter(|other| other.domain() != operation.domain())
         {
             let [first, _, _] = inputs(draws, other);
             let refused = Worker::new(0, operation, first, seeds()).err();

@@ -35,9 +35,9 @@ fn bytes(input: Input) -> Vec<u8> {
         R::write_all(&[&pair.own[..], &pair.next].concat()).to_vec()
     }
     match input.domain() {
-        Domain::Sum => of::<crate::sharing::Z128>(input),
-        Domain::Product => of::<crate::sharing::Z256>(input),
-        Domain::Bits => of::<Bits>(input),
+        crate::sharing::Domain::Sum => of::<crate::sharing::Z128>(input),
+        crate::sharing::Domain::Product => of::<crate::sharing::Z256>(input),
+        crate::sharing::Domain::Bits => of::<Bits>(input),
     }
 }
 
