@@ -208,21 +208,20 @@ fn the_largest_products_do_not_leave_the_ring() {
 /// Pairs of values that differ by nothing, by the least, by sign, or by all there is.
 fn rivals(draws: &mut StdRng, count: usize) -> [Vec<i128>; 3] {
     let edge = 10i128.pow(36) - 1;
-    let mut values = [(); 3].map(|()| drawn(draws, SUM_DIGITS_MAX, count));
-    for at in 0..count {
-        let first = values[0][at];
-        for place in [1, 2] {
-            values[place][at] = match draws.random_range(0..6) {
-                0 => first,
+    let [first, mut second, mut third] = [(); 3].map(|()| drawn(draws, SUM_DIGITS_MAX, count));
+    for others in [&mut second, &mut third] {
+        for (other, first) in others.iter_mut().zip(&first) {
+            *other = match draws.random_range(0..6) {
+                0 => *first,
                 1 => (first + 1).min(edge),
                 2 => (first - 1).max(-edge),
                 3 => -first,
                 4 => [edge, -edge][draws.random_range(0..2)],
-                _ => values[place][at],
+                _ => *other,
             };
         }
     }
-    values
+    [first, second, third]
 }
 
 #[test]
