@@ -309,3 +309,14 @@ pub const SUBMISSIONS_PAGE_MAX: usize = 20;
 /// Subclusters to which Birch may condense rows. Ward's method compares all pairs of them, again and
 /// again: 50,000 of 20 columns take about ten seconds on two cores.
 pub const BIRCH_SUBCLUSTERS_MAX: usize = 50_000;
+
+/// Bytes of a form with files: three of them, and a little around.
+pub const FORM_BYTES_MAX: usize = 3 * FILE_BYTES_MAX + BODY_BYTES_MAX;
+/// Parts of a form.
+pub const FORM_PARTS_MAX: usize = 16;
+/// Bytes of the header of a part, roughly.
+pub const FORM_HEADER_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a text in a form.
+pub const FORM_TEXT_BYTES_MAX: usize = 1024;
+/// Seconds for a whole form with files, from its header to its answer.
+pub const HTTP_UPLOAD_SECONDS_MAX: u64 = 10 * 60;
