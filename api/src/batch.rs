@@ -148,7 +148,13 @@ async fn take(state: &State, properties: &Properties, body: &[u8]) -> Answer {
         )
     })?;
     let body = json::parse(body)?;
-    let name = Idempotency::new("message_id", name, route.path(), &body)?;
+    let name = Idempotency::new(
+        "message_id",
+        name,
+        route.path(),
+        route.named_by(&caller),
+        &body,
+    )?;
     route.take(state, &caller, &body, Some(name)).await
 }
 

@@ -31,7 +31,7 @@ pub fn request(route: &str, key: &str, body: &Value) -> Result<(), String> {
 
 fn check(path: &str, key: &str, body: &Value) -> Result<(), Error> {
     let route = Route::of(path).ok_or_else(|| unknown(path))?;
-    Idempotency::new("key", key, route.path(), body)?;
+    Idempotency::new("key", key, route.path(), None, body)?;
     if body.to_string().len() > BODY_BYTES_MAX {
         return Err(Error::TooLarge(BODY_BYTES_MAX));
     }

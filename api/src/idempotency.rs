@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use shared::store::Key;
+use shared::store::{Email, Key};
 
 use crate::answer::Error;
 
@@ -23,7 +23,8 @@ pub(crate) struct Idempotency {
 }
 
 impl Idempotency {
-    /// The name `text`, which stands in `field`, of a request.
+    /// The name `text`, which stands in `field`, of a request. It is one among those of the party
+    /// that the job counts for or, where that is chosen for it, those of the `account`.
     ///
     /// # Errors
     /// When it is no name.
@@ -31,12 +32,19 @@ impl Idempotency {
         field: &'static str,
         text: &str,
         path: &str,
+        account: Option<&Email>,
         body: &Value,
     ) -> Result<Idempotency, Error> {
         let mut hash = Sha256::new();
         hash.update(path);
         hash.update(body.to_string());
-        let key = Key::new(text.to_owned(), hash.finalize().into()).map_err(|_| {
+        let request = hash.finalize().into();
+        let named = |text: String| Key::new(text, request);
+        let key = named(text.to_owned()).and_then(|key| match account {
+            Some(account) => named(of_account(account, text)),
+            None => Ok(key),
+        });
+        let key = key.map_err(|_| {
             Error::Invalid(format!(
                 "`{field}` must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters, \
                  without spaces"
@@ -52,6 +60,7 @@ impl Idempotency {
     pub(crate) fn of_headers(
         headers: &HeaderMap,
         path: &str,
+        account: Option<&Email>,
         body: &Value,
     ) -> Result<Option<Idempotency>, Error> {
         let mut values = headers.get_all(HEADER).iter();
@@ -65,8 +74,18 @@ impl Idempotency {
         }
         // What is no text is no name either.
         let text = value.to_str().unwrap_or_default();
-        Idempotency::new(HEADER, text, path, body).map(Some)
+        Idempotency::new(HEADER, text, path, account, body).map(Some)
     }
+}
+
+/// A name that no other account can have given.
+fn of_account(account: &Email, text: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(account.as_str());
+    hash.update(" ");
+    hash.update(text);
+    let digits = hash.finalize();
+    digits.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is said of a name that its owner gave to another request.

@@ -1,6 +1,7 @@
 //! A request for a job that comes through two doors, HTTP and the queue.
 
 use serde_json::Value;
+use shared::store::Email;
 
 use crate::State;
 use crate::answer::{Answer, Dialect};
@@ -32,6 +33,14 @@ impl Route {
             Route::Train => "/model/train",
             Route::Infer => "/model/infer",
             Route::Compute => panel::BY_INPUT,
+        }
+    }
+
+    /// The account whose names for requests count here; `None`: its party's do.
+    pub(crate) fn named_by(self, caller: &Caller) -> Option<&Email> {
+        match self {
+            Route::Train | Route::Infer => None,
+            Route::Compute => caller.email(),
         }
     }
 

@@ -4,6 +4,7 @@ mod accounts;
 mod answers;
 mod authorisation;
 mod batch;
+mod panel;
 mod refusals;
 mod serving;
 mod slow_clients;

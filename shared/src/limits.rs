@@ -312,8 +312,6 @@ pub const BIRCH_SUBCLUSTERS_MAX: usize = 50_000;
 
 /// Bytes of a form with files: three of them, and a little around.
 pub const FORM_BYTES_MAX: usize = 3 * FILE_BYTES_MAX + BODY_BYTES_MAX;
-/// Parts of a form.
-pub const FORM_PARTS_MAX: usize = 16;
 /// Bytes of the header of a part, roughly.
 pub const FORM_HEADER_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a text in a form.

@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
 use futures_util::{Stream, StreamExt};
 use multer::{Field, Multipart};
-use shared::limits::{FORM_BYTES_MAX, FORM_HEADER_BYTES_MAX, FORM_PARTS_MAX, FORM_TEXT_BYTES_MAX};
+use shared::limits::{FORM_BYTES_MAX, FORM_HEADER_BYTES_MAX, FORM_TEXT_BYTES_MAX};
 use zeroize::Zeroizing;
 
 use crate::answer::Error;
@@ -144,17 +144,13 @@ impl<'s> Form<'s> {
     /// The next part; `None` at the end of the form.
     ///
     /// # Errors
-    /// When it is no part, has no name, or one that was there before; when there are too many.
+    /// When it is no part, has no name, or one that was there before.
     pub(super) async fn next(&mut self) -> Result<Option<Part<'s>>, Error> {
         let field = self.parts.next_field().await.map_err(refused)?;
         self.patience.store(PATIENCE_BYTES, Ordering::Relaxed);
         let Some(field) = field else {
             return Ok(None);
         };
-        if self.seen.len() == FORM_PARTS_MAX {
-            let sentence = format!("the form has more than {FORM_PARTS_MAX} parts");
-            return Err(Error::Invalid(sentence));
-        }
         let Some(name) = field.name().map(str::to_owned) else {
             let sentence = "the form has a part without a name".to_owned();
             return Err(Error::Invalid(sentence));

@@ -73,9 +73,7 @@ pub(crate) async fn learn(
         (Ok(asked), Ok(())) => upload.create(state, account, headers, asked).await,
         (Err(error), _) | (Ok(_), Err(error)) => Err(error),
     };
-    if made.is_err()
-        && let Some(id) = upload.id.take()
-    {
+    if let Some(id) = upload.id.take() {
         upload.store.drop_upload(id).await?;
     }
     made
@@ -236,12 +234,11 @@ impl Upload {
             .map(|(kind, (bytes, _))| (*kind, *bytes))
             .collect();
         let request = json!({
-            "by": account.email.as_str(),
             "computation": asked.learner,
             "files": files,
             "jobName": asked.name,
         });
-        let name = Idempotency::of_headers(headers, BY_FILE, &request)?;
+        let name = Idempotency::of_headers(headers, BY_FILE, Some(&account.email), &request)?;
         let (field, key) = name.map(|name| (name.field, name.key)).unzip();
         let parties = vec![account.email.clone()];
         let echo = Echo {

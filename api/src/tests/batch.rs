@@ -238,7 +238,8 @@ fn poison() -> Vec<(Properties, Vec<u8>, &'static str)> {
         (
             typeless,
             train().into(),
-            "404: `type` is \"\": it must be /model/train or /model/infer",
+            "404: `type` is \"\": it must be /model/train, /model/infer or \
+             /sdk/computation/panel/createJobByInput",
         ),
         (
             asks("/model/cancel", "k"),
