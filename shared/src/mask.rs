@@ -19,6 +19,7 @@
 
 mod integrity;
 mod pair;
+mod seed;
 #[cfg(test)]
 mod tests;
 

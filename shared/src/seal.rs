@@ -8,6 +8,7 @@ mod checkpoint;
 mod content;
 mod envelope;
 mod identity;
+mod input;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub use checkpoint::{open_checkpoint, seal_checkpoint};
 pub use content::{ContentKey, WrappingKey};
 pub use envelope::{Header, OVERHEAD_BYTES, open, peek, seal};
 pub use identity::{Identity, PublicIdentity, SealPublic, SealSecret};
+pub use input::{open_input, seal_input};
 
 /// Why something was not sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -77,4 +79,7 @@ pub enum Error {
     /// Not a checkpoint of this party and this context, or changed since.
     #[error("checkpoint: it does not open under this party's secret and this context")]
     Checkpoint,
+    /// Not a part of an input for this worker and this context, or changed since.
+    #[error("input: it does not open under this worker's key and this context")]
+    Input,
 }
