@@ -96,6 +96,30 @@ pub struct Pledge {
     pub model: [u8; 32],
 }
 
+impl Pledge {
+    /// The kind of a pledge that is no answer to a question.
+    const INPUTS: u8 = 255;
+
+    /// That a run is computed with one set of inputs.
+    pub fn of_inputs(run: JobId, digest: [u8; 32]) -> Pledge {
+        Pledge {
+            job: run,
+            kind: Pledge::INPUTS,
+            round: Round(0),
+            batch: 0,
+            model: digest,
+        }
+    }
+
+    /// Why nothing leaves when the ledger has another pledge in its place.
+    pub fn broken(&self) -> ReasonCode {
+        match self.kind {
+            Pledge::INPUTS => ReasonCode::InputsChanged,
+            _ => ReasonCode::ModelChanged,
+        }
+    }
+}
+
 /// The ledger's answer to an [`Admission`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -198,6 +222,7 @@ pub fn refused(me: PartyId, code: ReasonCode) -> Reason {
         ReasonCode::ModelMissing => "was given a model that another party signed than trained it",
         ReasonCode::LedgerUnavailable => "cannot use its ledger now",
         ReasonCode::ModelChanged => "answered this round for another model already",
+        ReasonCode::InputsChanged => "computed this run with other inputs already",
         ReasonCode::ApprovalRejected => "did not approve the job",
         ReasonCode::ApprovalExpired => "did not decide on the job in time",
         _ => "refused the job",

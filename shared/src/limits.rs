@@ -259,6 +259,12 @@ pub const SUM_DIGITS_MAX: u32 = 24;
 /// Digits before the point of a value in a product.
 pub const PRODUCT_DIGITS_MAX: u32 = 12;
 
+/// Rounds of a joint computation: a comparison's eight, one for the greatest, the opening.
+pub const JOINT_ROUNDS_MAX: u32 = 16;
+
+/// Learnings that one worker process is at at once; the others wait for their turn.
+pub const LEARNINGS_MAX: usize = 1;
+
 /// Bytes of one uploaded file.
 pub const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one piece of a file, which is sealed and stored by itself.
@@ -273,6 +279,19 @@ pub const CELL_BYTES_MAX: usize = 4_096;
 pub const CLASSES_MAX: usize = 1_000;
 /// Rows whose similarities a spectral clustering holds: a square matrix of them, twice.
 pub const SPECTRAL_ROWS_MAX: usize = 5_000;
+
+/// Magnitude that a number of an uploaded file stays below, so that sums of squares stay finite.
+pub const FILE_NUMBER_MAX: f64 = 1e100;
+/// Bytes of the result file of a learning job.
+pub const RESULT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Values in the matrix of an encoded file, of eight bytes each.
+pub const ENCODED_VALUES_MAX: usize = 64 * 1024 * 1024;
+/// Coefficients of a logistic regression: its classes times its encoded columns.
+pub const COEFFICIENTS_MAX: usize = 1 << 20;
+/// Rows that support vectors are sought among; the time grows with their square.
+pub const SUPPORT_ROWS_MAX: usize = 100_000;
+/// Coefficients of support vectors: rows times the classes beside their own.
+pub const SUPPORT_COEFFICIENTS_MAX: usize = 1 << 22;
 
 /// Seconds that a run of a joint computation waits for its participants' inputs.
 pub const INPUT_DEADLINE_SECONDS: u64 = 7 * 24 * 60 * 60;

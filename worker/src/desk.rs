@@ -12,7 +12,7 @@ use shared::id::{Attempt, JobId};
 use shared::job::Fence;
 use shared::ledger::Ledger;
 use shared::limits::{
-    CLAIMS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, SOURCE_READS_MAX, WORKER_STOP_SECONDS_MAX,
+    CLAIMS_MAX, LEARNINGS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, SOURCE_READS_MAX, WORKER_STOP_SECONDS_MAX,
 };
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
@@ -27,6 +27,8 @@ pub(crate) struct Desk {
     pub(crate) began: Instant,
     /// How many may read the source at once.
     pub(crate) reading: Semaphore,
+    /// How many may learn at once.
+    pub(crate) learning: Semaphore,
     /// Seats for sessions that claim or lead.
     leading: Arc<Semaphore>,
     /// Claims that may wait for an answer at once.
@@ -102,6 +104,7 @@ impl Desk {
             bus,
             began: Instant::now(),
             reading: Semaphore::new(SOURCE_READS_MAX),
+            learning: Semaphore::new(LEARNINGS_MAX),
             leading: Arc::new(Semaphore::new(SESSIONS_MAX)),
             claiming: Arc::new(Semaphore::new(CLAIMS_MAX)),
             sessions: Mutex::new(HashMap::new()),

@@ -9,9 +9,11 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use shared::admission::{Pledge, Verdict, refused};
 use shared::bus;
+use shared::computation::Learner;
 use shared::id::PartyId;
 use shared::job::{Fence, Reason, ReasonCode};
 use shared::ledger::{self, Entry, Ledger, What};
+use shared::local::learning::{self, Files, Learned};
 use shared::message::{self, Event, EventBody, Outcome, ToSession, queue};
 use shared::paillier::PrivateKey;
 use shared::session::{Effect, Input, Reading, Rows, Session};
@@ -173,6 +175,7 @@ impl Driver {
                     self.inbox.put(Input::Admitted(verdict));
                 }
                 Effect::MakeKey(bits) => self.make_key(bits),
+                Effect::Learn(learner, files) => self.learn(learner, files),
                 Effect::Close => return false,
             }
         }
@@ -200,7 +203,7 @@ impl Driver {
                 Ok(false) => {
                     let text = format!("round {}, not answered", pledge.round.0);
                     self.record(What::TwoModels, text);
-                    Err(refused(party, ReasonCode::ModelChanged))
+                    Err(refused(party, pledge.broken()))
                 }
                 Err(error) => Err(self.unkept(&error)),
             },
@@ -310,6 +313,30 @@ impl Driver {
         });
     }
 
+    /// One at a time: it may take all processors and much memory.
+    fn learn(&self, learner: Learner, files: Arc<Files>) {
+        // An effect is handed on once; a copy would be one more of the rows.
+        let Some(files) = Arc::into_inner(files) else {
+            return;
+        };
+        let (desk, inbox) = (Arc::clone(&self.desk), self.inbox.clone());
+        let (party, fence) = (self.desk.seat.party, self.fence);
+        self.runtime.spawn(async move {
+            let turn = desk.learning.acquire().await;
+            let _turn = turn.expect("nobody closes the semaphore");
+            // Its session may have ended while it waited.
+            if !desk.has(&fence) {
+                return;
+            }
+            let learning = tokio::task::spawn_blocking(move || learn(party, learner, files));
+            let learned = match learning.await {
+                Ok(learned) => learned,
+                Err(_) => Err(internal(party, "learning ended early")),
+            };
+            inbox.put(Input::Learned(Box::new(learned)));
+        });
+    }
+
     fn make_key(&self, bits: u32) {
         let (inbox, party) = (self.inbox.clone(), self.desk.seat.party);
         let making = self
@@ -324,6 +351,15 @@ impl Driver {
             inbox.put(Input::Key(key));
         });
     }
+}
+
+/// What was learned, or why nothing.
+fn learn(party: PartyId, learner: Learner, files: Files) -> Result<Learned, Reason> {
+    learning::learn(learner, files).map_err(|error| Reason {
+        code: ReasonCode::FileRefused,
+        text: error.to_string(),
+        party: Some(party),
+    })
 }
 
 /// What left the party, and for whom.
