@@ -72,7 +72,7 @@ fn line(number: usize, bytes: &[u8], default: &str, again: bool) -> Result<Line,
         return Err("it must be a JSON object, with `type` and `body`".to_owned());
     };
     let route = text(&mut fields, "type")?
-        .ok_or("`type` is missing: it must be /model/train or /model/infer")?;
+        .ok_or("`type` is missing: it must be the path of a request that makes a job")?;
     let own = text(&mut fields, "key")?;
     let body = fields
         .remove("body")

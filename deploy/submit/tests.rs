@@ -105,6 +105,7 @@ fn a_summary_names_bad_lines_and_what_to_do() {
     let outcome = |order, status: &str, reason: Option<&str>| Outcome {
         order,
         model: Some(1),
+        panel: None,
         status: Some(status.to_owned()),
         reason: reason.map(str::to_owned),
         text: reason.map(|_| "No such rows.".to_owned()),

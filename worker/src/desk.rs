@@ -12,7 +12,8 @@ use shared::id::{Attempt, JobId};
 use shared::job::Fence;
 use shared::ledger::Ledger;
 use shared::limits::{
-    CLAIMS_MAX, LEARNINGS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, SOURCE_READS_MAX, WORKER_STOP_SECONDS_MAX,
+    CLAIMS_MAX, LEARNINGS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, SOURCE_READS_MAX,
+    WORKER_STOP_SECONDS_MAX,
 };
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
