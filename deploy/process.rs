@@ -266,6 +266,7 @@ impl Platform {
             store,
             bus,
             submitted: Arc::new(Notify::new()),
+            directory: Arc::new(self.directory.keys),
             callers,
             base: self.base,
             now: standalone::now,

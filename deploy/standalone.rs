@@ -97,7 +97,8 @@ impl Standalone {
         };
         let (bus, submitted) = (Bus::local(), Arc::new(Notify::new()));
         let (mut workers, mut platform) = (Part::default(), Part::default());
-        for config in configurations(&data_dir, parties)? {
+        let (configurations, directory) = configurations(&data_dir, parties)?;
+        for config in configurations {
             let run = party_worker::run(config, bus.clone(), workers.shutdown.clone());
             workers.tasks.spawn(run);
         }
@@ -114,6 +115,7 @@ impl Standalone {
             store,
             bus,
             submitted,
+            directory,
             callers,
             base,
             now,
@@ -153,11 +155,11 @@ impl Standalone {
     }
 }
 
-/// What the workers of all parties, the arbiter's included, are given.
+/// What the workers of all parties, the arbiter's included, are given; and everybody's public keys.
 fn configurations(
     data_dir: &DataDir,
     parties: BTreeMap<PartyId, crate::federation::Party>,
-) -> anyhow::Result<Vec<party_worker::Config>> {
+) -> anyhow::Result<(Vec<party_worker::Config>, Arc<Directory>)> {
     let everybody = [PartyId::ARBITER]
         .into_iter()
         .chain(parties.keys().copied());
@@ -197,7 +199,7 @@ fn configurations(
             now,
         });
     }
-    Ok(configurations)
+    Ok((configurations, directory))
 }
 
 #[expect(

@@ -39,6 +39,12 @@ pub(crate) enum Error {
     /// The request is well formed, and the job or model is in the wrong state for it.
     #[error("{0}")]
     Conflict(String),
+    /// The request is well formed, and what it brings does not fit what is there.
+    #[error("{0}")]
+    Unfit(String),
+    /// A part of the body is longer than allowed.
+    #[error("{0}")]
+    Long(String),
     /// The body is longer than allowed.
     #[error("the body is too long: at most {0} bytes are taken")]
     TooLarge(usize),
@@ -67,7 +73,8 @@ impl Error {
             Error::Method => StatusCode::METHOD_NOT_ALLOWED,
             Error::Late(_) => StatusCode::REQUEST_TIMEOUT,
             Error::Conflict(_) => StatusCode::CONFLICT,
-            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::Long(_) | Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Error::Store | Error::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -88,32 +95,50 @@ impl IntoResponse for Error {
     }
 }
 
-/// An answer of `/sdk/computation/*`; a success is an object of the fields beside `code` and `msg`.
+/// An answer of `/sdk/computation/*`; a success is an object of the fields beside `code` and `msg`,
+/// which is "success" unless it is one of them.
 #[derive(Debug)]
 pub(crate) struct Flat(pub(crate) Result<Value, Error>);
 
 impl IntoResponse for Flat {
     fn into_response(self) -> Response {
-        let said = |status: StatusCode, message: &str, mut fields: Value| {
-            fields["code"] = status.as_u16().into();
-            fields["msg"] = message.into();
-            fields.to_string()
-        };
         match self.0 {
-            Ok(fields) => respond(StatusCode::OK, said(StatusCode::OK, "success", fields)),
-            Err(error) => {
-                let text = said(error.status(), &error.to_string(), json!({}));
-                refuse(&error, text)
-            }
+            Ok(fields) => respond(StatusCode::OK, flat(fields)),
+            Err(error) => refuse(&error, flat_refusal(&error)),
         }
     }
 }
 
-/// The envelope alone, for who is not answered by HTTP; the same bytes.
-pub(crate) fn bytes(answer: &Answer) -> Vec<u8> {
-    let text = match answer {
-        Ok(Data(data)) => text(StatusCode::OK, data, &Value::Null),
-        Err(error) => text(error.status(), &Value::Null, &error.to_string().into()),
+fn flat(mut fields: Value) -> String {
+    fields["code"] = StatusCode::OK.as_u16().into();
+    if fields.get("msg").is_none() {
+        fields["msg"] = "success".into();
+    }
+    fields.to_string()
+}
+
+fn flat_refusal(error: &Error) -> String {
+    json!({ "code": error.status().as_u16(), "msg": error.to_string() }).to_string()
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// [`Data`]'s.
+    Envelope,
+    /// [`Flat`]'s.
+    Flat,
+}
+
+/// The answer alone, for who is not answered by HTTP; the same bytes.
+pub(crate) fn bytes(dialect: Dialect, answer: &Answer) -> Vec<u8> {
+    let text = match (dialect, answer) {
+        (Dialect::Envelope, Ok(Data(data))) => text(StatusCode::OK, data, &Value::Null),
+        (Dialect::Envelope, Err(error)) => {
+            text(error.status(), &Value::Null, &error.to_string().into())
+        }
+        (Dialect::Flat, Ok(Data(fields))) => flat(fields.clone()),
+        (Dialect::Flat, Err(error)) => flat_refusal(error),
     };
     text.into_bytes()
 }

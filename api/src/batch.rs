@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::{self, Answer, Error};
+use crate::answer::{self, Answer, Dialect, Error};
 use crate::fields::shortened;
 use crate::idempotency::Idempotency;
 use crate::submission::Route;
@@ -148,16 +148,16 @@ async fn take(state: &State, properties: &Properties, body: &[u8]) -> Answer {
         )
     })?;
     let body = json::parse(body)?;
-    let name = Idempotency::new("message_id", name, route, &body)?;
+    let name = Idempotency::new("message_id", name, route.path(), &body)?;
     route.take(state, &caller, &body, Some(name)).await
 }
 
 /// What is said of a `type` that is no request for a job.
 pub(crate) fn unknown(route: &str) -> Error {
-    let [train, infer] = Route::ALL.map(Route::path);
+    let [train, infer, compute] = Route::ALL.map(Route::path);
     let shown = shortened(route);
     Error::Unknown(format!(
-        "`type` is \"{shown}\": it must be {train} or {infer}"
+        "`type` is \"{shown}\": it must be {train}, {infer} or {compute}"
     ))
 }
 
@@ -170,7 +170,11 @@ async fn tell(state: &State, properties: &Properties, answer: &Answer) -> bool {
         correlation: properties.correlation.clone().or(properties.id.clone()),
         ..Properties::default()
     };
-    let sending = state.bus.publish_with(to, answer::bytes(answer), &about);
+    let route = properties.kind.as_deref().and_then(Route::of);
+    let dialect = route.map_or(Dialect::Envelope, Route::dialect);
+    let sending = state
+        .bus
+        .publish_with(to, answer::bytes(dialect, answer), &about);
     let limit = Duration::from_secs(limits::ANSWER_SECONDS_MAX);
     match timeout(limit, sending).await {
         Ok(Ok(())) => true,

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::State;
 use crate::answer::Error;
+use crate::panel::Echo;
 use crate::password::Passwords;
 use crate::rate::Rate;
 use crate::token::{Refusal, Secrets};
@@ -181,13 +182,17 @@ impl Caller {
         }
     }
 
-    /// Whether it may know of a job that does `spec`.
-    pub(crate) fn sees(&self, spec: &Spec) -> bool {
-        match self {
-            Caller::Anyone => true,
-            Caller::Account(account) => account
+    /// Whether it may know of a job: its party takes part in it, or itself in the panel's job that
+    /// it is a run of.
+    pub(crate) fn sees(&self, job: &Job) -> bool {
+        let Caller::Account(account) = self else {
+            return true;
+        };
+        match &job.spec {
+            Spec::Train(_) | Spec::Infer(_) => account
                 .party
-                .is_some_and(|party| spec.participants().contains(&party)),
+                .is_some_and(|party| job.spec.participants().contains(&party)),
+            Spec::Compute(_) | Spec::Learn(_) => Echo::of(job).parties.contains(&account.email),
         }
     }
 

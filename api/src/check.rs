@@ -11,7 +11,7 @@ use crate::answer::Error;
 use crate::batch::unknown;
 use crate::idempotency::Idempotency;
 use crate::submission::Route;
-use crate::{infer_request, json, train_request};
+use crate::{infer_request, json, panel, train_request};
 
 /// Reads one JSON value as strictly as the server reads a body.
 ///
@@ -31,7 +31,7 @@ pub fn request(route: &str, key: &str, body: &Value) -> Result<(), String> {
 
 fn check(path: &str, key: &str, body: &Value) -> Result<(), Error> {
     let route = Route::of(path).ok_or_else(|| unknown(path))?;
-    Idempotency::new("key", key, route, body)?;
+    Idempotency::new("key", key, route.path(), body)?;
     if body.to_string().len() > BODY_BYTES_MAX {
         return Err(Error::TooLarge(BODY_BYTES_MAX));
     }
@@ -40,5 +40,6 @@ fn check(path: &str, key: &str, body: &Value) -> Result<(), Error> {
     match route {
         Route::Train => train_request::read(body, &anybody).map(drop),
         Route::Infer => infer_request::read(body, &anybody).map(drop),
+        Route::Compute => panel::queued(body).map(drop),
     }
 }

@@ -246,7 +246,7 @@ impl<'a> Field<'a> {
         self.value.as_str().ok_or_else(|| self.must("be a string"))
     }
 
-    /// A column's name.
+    /// A name: of a column, or a job.
     pub(crate) fn name(&self) -> Result<&'a str, Error> {
         let fits = |name: &&str| {
             (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.contains(char::is_control)

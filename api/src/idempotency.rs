@@ -10,7 +10,6 @@ use shared::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use shared::store::Key;
 
 use crate::answer::Error;
-use crate::submission::Route;
 
 /// Where HTTP has the name.
 const HEADER: &str = "Idempotency-Key";
@@ -31,11 +30,11 @@ impl Idempotency {
     pub(crate) fn new(
         field: &'static str,
         text: &str,
-        route: Route,
+        path: &str,
         body: &Value,
     ) -> Result<Idempotency, Error> {
         let mut hash = Sha256::new();
-        hash.update(route.path());
+        hash.update(path);
         hash.update(body.to_string());
         let key = Key::new(text.to_owned(), hash.finalize().into()).map_err(|_| {
             Error::Invalid(format!(
@@ -52,7 +51,7 @@ impl Idempotency {
     /// When it is no name, or there are several.
     pub(crate) fn of_headers(
         headers: &HeaderMap,
-        route: Route,
+        path: &str,
         body: &Value,
     ) -> Result<Option<Idempotency>, Error> {
         let mut values = headers.get_all(HEADER).iter();
@@ -66,7 +65,7 @@ impl Idempotency {
         }
         // What is no text is no name either.
         let text = value.to_str().unwrap_or_default();
-        Idempotency::new(HEADER, text, route, body).map(Some)
+        Idempotency::new(HEADER, text, path, body).map(Some)
     }
 }
 

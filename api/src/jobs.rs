@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use shared::id::{Attempt, ModelId, OrderId, PartyId};
+use shared::id::{Attempt, JobId, ModelId, OrderId, PartyId};
 use shared::job::{InferSpec, Kind, Spec, TrainSpec};
 use shared::limits::{
     DEAD_LETTERS_TOLD_MAX, HINT_SECONDS_MAX, INVITATION_SECONDS, JOB_DEADLINE_SECONDS,
@@ -56,33 +56,37 @@ pub(crate) async fn submit(
         deadline,
         key,
     };
-    let submitted = state
-        .store
-        .submit(new)
-        .await
-        .map_err(|error| match (error, field) {
-            (store::Error::KeyReused, Some(field)) => idempotency::reused(field),
-            (error, _) => error.into(),
-        })?;
-    let invitation = encode(&Invitation {
-        job: submitted.job,
-        attempt: Attempt(1),
-    });
+    let submitted = state.store.submit(new).await;
+    let submitted = submitted.map_err(|error| refused(error, field))?;
+    hint(state, &queue, submitted.job, Attempt(1)).await;
+    Ok(submitted)
+}
+
+/// Why a request was not kept whose name, if any, stands in `field`.
+pub(crate) fn refused(error: store::Error, field: Option<&'static str>) -> Error {
+    match (error, field) {
+        (store::Error::KeyReused, Some(field)) => idempotency::reused(field),
+        (error, _) => error.into(),
+    }
+}
+
+/// Tells workers of a job that waits for one, if that goes quickly.
+pub(crate) async fn hint(state: &State, queue: &str, job: JobId, attempt: Attempt) {
+    let invitation = encode(&Invitation { job, attempt });
     let life = Duration::from_secs(INVITATION_SECONDS);
-    let hint = state.bus.publish_expiring(&queue, invitation, life);
+    let hint = state.bus.publish_expiring(queue, invitation, life);
     match timeout(Duration::from_secs(HINT_SECONDS_MAX), hint).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "a new job could not be hinted at"),
         Err(_) => tracing::warn!(%queue, "hinting at a new job took too long"),
     }
     state.submitted.notify_one();
-    Ok(submitted)
 }
 
 /// A job of any kind. One that the caller takes no part in is not there.
 pub(crate) async fn any(state: &State, caller: &Caller, order: OrderId) -> Result<Job, Error> {
     let found = state.store.job_by_order(order).await?;
-    let seen = found.filter(|job| caller.sees(&job.spec));
+    let seen = found.filter(|job| caller.sees(job));
     seen.ok_or_else(|| no_job(order))
 }
 
@@ -137,7 +141,7 @@ pub(crate) async fn training_of(
     let ModelId(id) = model;
     let unknown = || Error::Unknown(format!("`model_id` is {id}: there is no such model"));
     let found = state.store.model(model).await?;
-    let seen = found.filter(|model| caller.sees(&model.job.spec));
+    let seen = found.filter(|model| caller.sees(&model.job));
     let job = seen.ok_or_else(unknown)?.job;
     match job.spec.clone() {
         Spec::Train(spec) => Ok((job, spec)),

@@ -4,7 +4,7 @@
 //! code. What a request may say is read field by field
 //! (`train_request`, `infer_request`, `hyperparameters`), what is answered has one envelope
 //! (`answer`), and the seed's words for our states are in `wording`. Who may ask for what stands in
-//! `callers`, by `token`, `password` and `rate`.
+//! `callers`, by `token`, `password` and `rate`. Jobs of accounts instead of parties are the `panel`'s.
 
 mod answer;
 mod base;
@@ -17,11 +17,13 @@ mod idempotency;
 mod infer_request;
 mod jobs;
 mod json;
+mod panel;
 pub mod password;
 mod rate;
 mod readiness;
 mod request;
 mod routes;
+mod secret_field;
 mod serve;
 mod sql;
 mod submission;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use shared::bus::Bus;
+use shared::session::Directory;
 use shared::store::Store;
 use tokio::sync::Notify;
 
@@ -55,6 +58,8 @@ pub struct State {
     pub bus: Bus,
     /// Rung after each new job, so that a sweep in this process looks at once.
     pub submitted: Arc<Notify>,
+    /// The parties' public keys: what the panel's inputs and files are sealed to.
+    pub directory: Arc<Directory>,
     /// Whose word counts.
     pub callers: Callers,
     /// How clients reach this server; `None` takes the request's header Host.

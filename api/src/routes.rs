@@ -1,8 +1,16 @@
 //! One file per verb.
 
 mod board;
+mod create_job_by_file;
+pub(crate) mod create_job_by_input;
+mod delete_job_by_user;
+mod download_dataset;
+mod download_result;
+mod fill_data;
 mod health;
 mod infer_status;
+mod job_detail_by_user;
+mod job_list_by_user;
 mod model_board_url;
 mod model_cancel;
 pub(crate) mod model_infer;
@@ -11,7 +19,9 @@ mod model_list;
 mod model_report;
 mod model_result;
 pub(crate) mod model_train;
+mod rerun_job_by_user;
 mod security;
+mod sub_list_by_user;
 mod train_status;
 mod user_gen_token;
 mod user_info;
@@ -22,13 +32,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::answer::{Error, Flat};
-use crate::{State, readiness};
+use crate::{State, panel, readiness};
 
 /// A path, its method, and who answers.
 pub(crate) type Route = (&'static str, Method, MethodRouter<State>);
 
-/// Every path of the API. `/model/*` and `userInfo` are for callers that are known, the rest is for
-/// everybody.
+/// Every path of the API. `/model/*`, `userInfo` and the panel are for callers that are known, the
+/// rest is for everybody.
 pub(crate) fn all() -> Vec<Route> {
     vec![
         ("/model/train", Method::POST, post(model_train::handle)),
@@ -55,6 +65,24 @@ pub(crate) fn all() -> Vec<Route> {
         ("/model/result", Method::GET, get(model_result::handle)),
         (GEN_TOKEN, Method::POST, post(user_gen_token::handle)),
         (USER_INFO, Method::GET, get(user_info::handle)),
+        (
+            panel::BY_INPUT,
+            Method::POST,
+            post(create_job_by_input::handle),
+        ),
+        (
+            panel::BY_FILE,
+            Method::POST,
+            post(create_job_by_file::handle),
+        ),
+        (FILL_DATA, Method::POST, post(fill_data::handle)),
+        (DELETE_JOB, Method::POST, post(delete_job_by_user::handle)),
+        (RERUN_JOB, Method::POST, post(rerun_job_by_user::handle)),
+        (JOB_LIST, Method::POST, post(job_list_by_user::handle)),
+        (JOB_DETAIL, Method::POST, post(job_detail_by_user::handle)),
+        (SUB_LIST, Method::POST, post(sub_list_by_user::handle)),
+        (DOWNLOAD_DATASET, Method::GET, get(download_dataset::handle)),
+        (DOWNLOAD_RESULT, Method::GET, get(download_result::handle)),
         ("/health", Method::GET, get(health::handle)),
         ("/ready", Method::GET, get(readiness::ready)),
         ("/security", Method::GET, get(security::page)),
@@ -68,6 +96,14 @@ pub(crate) fn all() -> Vec<Route> {
 const FLAT: &str = "/sdk/computation/";
 const GEN_TOKEN: &str = "/sdk/computation/user/genToken";
 const USER_INFO: &str = "/sdk/computation/user/userInfo";
+const FILL_DATA: &str = "/sdk/computation/panel/fillData";
+const DELETE_JOB: &str = "/sdk/computation/panel/deleteJobByUser";
+const RERUN_JOB: &str = "/sdk/computation/panel/rerunJobByUser";
+const JOB_LIST: &str = "/sdk/computation/panel/jobListByUser";
+const JOB_DETAIL: &str = "/sdk/computation/panel/jobDetailByUser";
+const SUB_LIST: &str = "/sdk/computation/panel/subListByUser";
+const DOWNLOAD_DATASET: &str = "/sdk/computation/panel/downloadDataset";
+const DOWNLOAD_RESULT: &str = "/sdk/computation/panel/downloadResult";
 
 /// The API.
 pub(crate) fn router(state: State) -> Router {
@@ -85,7 +121,7 @@ pub(crate) fn router(state: State) -> Router {
 }
 
 /// In the dialect of the path.
-fn refuse(uri: &Uri, error: Error) -> Response {
+pub(crate) fn refuse(uri: &Uri, error: Error) -> Response {
     match uri.path().starts_with(FLAT) {
         true => Flat(Err(error)).into_response(),
         false => error.into_response(),

@@ -3,11 +3,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::answer::Error;
+use crate::panel::BY_FILE;
+use crate::routes;
 use crate::tls::{Encrypted, Tls};
 
 /// Bytes of a request's line and headers.
@@ -51,6 +54,8 @@ pub struct Limits {
     pub chunk: Duration,
     /// For a whole request, from its header to its answer.
     pub request: Duration,
+    /// The same for one that brings files.
+    pub upload: Duration,
     /// For a connection, after which it ends with the request it is at.
     pub connection: Duration,
     /// For the requests under way when a connection or the server ends.
@@ -66,6 +71,7 @@ impl Default for Limits {
             header: Duration::from_secs(limits::HTTP_HEADER_SECONDS_MAX),
             chunk: Duration::from_secs(limits::HTTP_CHUNK_SECONDS_MAX),
             request: Duration::from_secs(limits::HTTP_REQUEST_SECONDS_MAX),
+            upload: Duration::from_secs(limits::HTTP_UPLOAD_SECONDS_MAX),
             connection: Duration::from_secs(limits::HTTP_CONNECTION_SECONDS_MAX),
             drain: Duration::from_secs(limits::HTTP_DRAIN_SECONDS_MAX),
         }
@@ -84,7 +90,11 @@ pub async fn serve(
     let app = app
         .layer(RequestBodyTimeoutLayer::new(limits.chunk))
         .layer(from_fn(move |request, next| {
-            in_time(limits.request, request, next)
+            let limit = match brings_files(&request) {
+                true => limits.upload,
+                false => limits.request,
+            };
+            in_time(limit, request, next)
         }))
         .layer(from_fn(log));
     let app = match tls {
@@ -191,11 +201,20 @@ async fn converse(
     shutdown: CancellationToken,
 ) {
     let app = TowerToHyperService::new(app);
+    let uploading = Arc::new(AtomicBool::new(false));
+    let until_answered = Arc::clone(&uploading);
     let app = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
-        app.call(request)
+        let uploading = Arc::clone(&until_answered);
+        uploading.store(request.uri().path() == BY_FILE, Ordering::Relaxed);
+        let answer = app.call(request);
+        async move {
+            let answer = answer.await;
+            uploading.store(false, Ordering::Relaxed);
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -209,18 +228,32 @@ async fn converse(
         () = shutdown.cancelled() => {}
         () = sleep(limits.connection) => {}
     }
+    let at_files = uploading.load(Ordering::Relaxed) && !shutdown.is_cancelled();
+    let drain = if at_files {
+        limits.upload
+    } else {
+        limits.drain
+    };
     connection.as_mut().graceful_shutdown();
     // Cut when it does not end by itself: a client that never reads its answer, for one.
-    let _ = timeout(limits.drain, connection).await;
+    let _ = timeout(drain, connection).await;
+}
+
+/// Whether a request is for the one route whose bodies are long. Who is nobody is answered there
+/// before any of it is read.
+fn brings_files(request: &Request) -> bool {
+    let path = request.extensions().get::<MatchedPath>();
+    path.is_some_and(|path| path.as_str() == BY_FILE)
 }
 
 async fn in_time(limit: Duration, request: Request, next: Next) -> Response {
+    let uri = request.uri().clone();
     match timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
             let seconds = limit.as_secs_f64();
             let sentence = format!("the request was not complete and answered in {seconds} s");
-            Error::Late(sentence).into_response()
+            routes::refuse(&uri, Error::Late(sentence))
         }
     }
 }

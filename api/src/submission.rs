@@ -1,23 +1,25 @@
-//! A request for a job, through whichever door it came.
+//! A request for a job that comes through two doors, HTTP and the queue.
 
 use serde_json::Value;
 
 use crate::State;
-use crate::answer::Answer;
+use crate::answer::{Answer, Dialect};
 use crate::callers::Caller;
 use crate::idempotency::Idempotency;
-use crate::routes::{model_infer, model_train};
+use crate::panel;
+use crate::routes::{create_job_by_input, model_infer, model_train};
 
 /// The requests that make jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Train,
     Infer,
+    Compute,
 }
 
 impl Route {
-    /// Both.
-    pub(crate) const ALL: [Route; 2] = [Route::Train, Route::Infer];
+    /// All of them. Files do not fit into a queue.
+    pub(crate) const ALL: [Route; 3] = [Route::Train, Route::Infer, Route::Compute];
 
     /// By its path.
     pub(crate) fn of(path: &str) -> Option<Route> {
@@ -29,10 +31,19 @@ impl Route {
         match self {
             Route::Train => "/model/train",
             Route::Infer => "/model/infer",
+            Route::Compute => panel::BY_INPUT,
         }
     }
 
-    /// Makes the job.
+    /// How it is answered.
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Route::Train | Route::Infer => Dialect::Envelope,
+            Route::Compute => Dialect::Flat,
+        }
+    }
+
+    /// Makes the job that a queue asks for.
     pub(crate) async fn take(
         self,
         state: &State,
@@ -43,6 +54,7 @@ impl Route {
         match self {
             Route::Train => model_train::take(state, caller, body, name).await,
             Route::Infer => model_infer::take(state, caller, body, name).await,
+            Route::Compute => create_job_by_input::take_queued(state, caller, body, name).await,
         }
     }
 }

@@ -15,6 +15,7 @@ use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::limits::{TOKEN_BYTES_MAX, TOKEN_SECONDS, TOKEN_SECRET_BYTES_MIN};
+use shared::seal::{self, ContentKey, WrappingKey};
 use shared::store::Email;
 use zeroize::Zeroizing;
 
@@ -33,6 +34,8 @@ struct Secret {
     name: String,
     signing: EncodingKey,
     verifying: DecodingKey,
+    /// Keeps the keys of files.
+    wrapping: WrappingKey,
 }
 
 /// Why a text holds no secrets; never shows one.
@@ -126,6 +129,27 @@ impl Secrets {
         }
     }
 
+    /// Wraps the key of a job's files, under a key of the first secret's.
+    pub(crate) fn wrap(
+        &self,
+        rng: &mut dyn CryptoRng,
+        context: &[u8],
+        key: &ContentKey,
+    ) -> Vec<u8> {
+        self.first.wrapping.wrap(rng, context, key)
+    }
+
+    /// What [`Secrets::wrap`] wrapped, when that secret is still among these.
+    ///
+    /// # Errors
+    /// It is no more, or the bytes are another job's.
+    pub(crate) fn unwrap(&self, context: &[u8], bytes: &[u8]) -> Result<ContentKey, seal::Error> {
+        let first = self.first.wrapping.unwrap(context, bytes);
+        self.others.iter().fold(first, |found, secret| {
+            found.or_else(|_| secret.wrapping.unwrap(context, bytes))
+        })
+    }
+
     fn claims(&self, token: &str) -> Option<Claims> {
         if token.len() > TOKEN_BYTES_MAX {
             return None;
@@ -151,6 +175,7 @@ impl Secret {
             name: name.iter().map(|byte| format!("{byte:02x}")).collect(),
             signing: EncodingKey::from_secret(bytes),
             verifying: DecodingKey::from_secret(bytes),
+            wrapping: WrappingKey::derive(bytes),
         }
     }
 }

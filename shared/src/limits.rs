@@ -277,13 +277,11 @@ pub const ENCODED_COLUMNS_MAX: usize = 16_384;
 pub const CELL_BYTES_MAX: usize = 4_096;
 /// Classes that a target file may name.
 pub const CLASSES_MAX: usize = 1_000;
-/// Rows whose similarities a spectral clustering holds: a square matrix of them, twice.
+/// Rows whose similarities a spectral clustering holds: one square matrix of them, 200 MB.
 pub const SPECTRAL_ROWS_MAX: usize = 5_000;
 
 /// Magnitude that a number of an uploaded file stays below, so that sums of squares stay finite.
 pub const FILE_NUMBER_MAX: f64 = 1e100;
-/// Bytes of the result file of a learning job.
-pub const RESULT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Values in the matrix of an encoded file, of eight bytes each.
 pub const ENCODED_VALUES_MAX: usize = 64 * 1024 * 1024;
 /// Coefficients of a logistic regression: its classes times its encoded columns.
@@ -299,11 +297,26 @@ pub const INPUT_DEADLINE_SECONDS: u64 = 7 * 24 * 60 * 60;
 pub const INPUT_BYTES_MAX: usize = (MESSAGE_BYTES_MAX - 64 * 1024) / 3;
 /// Bytes that sealing adds to a piece of a file.
 pub const PIECE_OVERHEAD_BYTES_MAX: usize = 64;
-/// Bytes of one file that a run makes: what was uploaded, and columns beside it.
-pub const MADE_FILE_BYTES_MAX: usize = 2 * FILE_BYTES_MAX;
+/// Bytes of one file that a run makes.
+pub const MADE_FILE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Bytes of what a run tells of how well it learned.
 pub const METRICS_BYTES_MAX: usize = 256 * 1024;
 /// Seconds that an upload may lie about before it is dropped.
 pub const UPLOAD_SECONDS_MAX: u64 = 60 * 60;
 /// Finished runs of one page: each may be a message long.
 pub const SUBMISSIONS_PAGE_MAX: usize = 20;
+
+/// Subclusters to which Birch may condense rows. Ward's method compares all pairs of them, again and
+/// again: 50,000 of 20 columns take about ten seconds on two cores.
+pub const BIRCH_SUBCLUSTERS_MAX: usize = 50_000;
+
+/// Bytes of a form with files: three of them, and a little around.
+pub const FORM_BYTES_MAX: usize = 3 * FILE_BYTES_MAX + BODY_BYTES_MAX;
+/// Parts of a form.
+pub const FORM_PARTS_MAX: usize = 16;
+/// Bytes of the header of a part, roughly.
+pub const FORM_HEADER_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a text in a form.
+pub const FORM_TEXT_BYTES_MAX: usize = 1024;
+/// Seconds for a whole form with files, from its header to its answer.
+pub const HTTP_UPLOAD_SECONDS_MAX: u64 = 10 * 60;

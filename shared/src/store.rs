@@ -6,6 +6,7 @@
 
 mod change;
 mod files;
+mod kept;
 mod migration;
 pub(crate) mod moves;
 mod panel;

@@ -4,6 +4,7 @@
 //! its commit; a message that comes again changes nothing, because the row knows who has the job.
 
 mod calm;
+mod pieces;
 mod speakers;
 mod sweep;
 #[cfg(test)]
@@ -285,7 +286,14 @@ impl Aggregator {
             EventBody::Finished { progress, outcome } => {
                 self.store.finish(fence, progress, outcome).await?
             }
-            EventBody::Fetch { .. } | EventBody::Keep { .. } => return Ok(()),
+            EventBody::Fetch { file, piece } => {
+                return self.fetch(fence, &reply_to, file, piece).await;
+            }
+            EventBody::Keep {
+                file,
+                piece,
+                sealed,
+            } => return self.keep(fence, &reply_to, file, piece, sealed).await,
             EventBody::Failed { reason } => self.store.fail(fence, reason).await?,
         };
         self.follow(&fence, applied).await;

@@ -21,7 +21,7 @@ pub(super) async fn handle(
     Body(body): Body,
 ) -> Answer {
     caller.paced(&state)?;
-    let name = Idempotency::of_headers(&headers, Route::Infer, &body)?;
+    let name = Idempotency::of_headers(&headers, Route::Infer.path(), &body)?;
     take(&state, &caller, &body, name).await
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn handle(
     Body(body): Body,
 ) -> Answer {
     caller.paced(&state)?;
-    let name = Idempotency::of_headers(&headers, Route::Train, &body)?;
+    let name = Idempotency::of_headers(&headers, Route::Train.path(), &body)?;
     take(&state, &caller, &body, name).await
 }
 

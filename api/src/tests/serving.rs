@@ -27,6 +27,7 @@ pub(super) const LENIENT: Limits = Limits {
     header: LONG,
     chunk: LONG,
     request: LONG,
+    upload: LONG,
     connection: LONG,
     drain: LONG,
 };

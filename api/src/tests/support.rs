@@ -15,6 +15,7 @@ use shared::bus::Bus;
 use shared::id::{OrderId, PartyId, SessionId};
 use shared::job::{Fence, Privacy, Protection, Reason};
 use shared::message::{Outcome, Progress, Score};
+use shared::seal::{Identity, PublicIdentity};
 use shared::store::{Applied, Email, NewUser, Started, Store};
 use shared::table::Dropped;
 use tempfile::TempDir;
@@ -31,6 +32,20 @@ pub(super) const PASSWORD: &str = "correct horse";
 static HASH: OnceLock<String> = OnceLock::new();
 /// 32 bytes in base64.
 pub(super) const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// The keys of the four hospitals.
+pub(super) fn identities() -> &'static BTreeMap<PartyId, Identity> {
+    static IDENTITIES: OnceLock<BTreeMap<PartyId, Identity>> = OnceLock::new();
+    IDENTITIES.get_or_init(|| {
+        let mut rng = StdRng::seed_from_u64(2);
+        let made = (2..=5).map(|party| (PartyId(party), Identity::generate(&mut rng)));
+        made.collect()
+    })
+}
+
+fn public((party, identity): (&PartyId, &Identity)) -> (PartyId, PublicIdentity) {
+    (*party, identity.public())
+}
 
 pub(super) fn secrets(text: &str) -> Secrets {
     Secrets::parse(text).expect("secrets")
@@ -110,6 +125,7 @@ impl Server {
             store,
             bus: Bus::local(),
             submitted: Arc::new(Notify::new()),
+            directory: Arc::new(identities().iter().map(public).collect()),
             callers: Callers::Open,
             base: None,
             now: || 1_800_000_000_000,

@@ -114,45 +114,7 @@ impl Encoder {
     /// # Errors
     /// When a column is all null, or the encoded matrix leaves a bound.
     pub fn fit(frame: &Frame, scaled: bool) -> Result<(Encoder, Array2<f64>), EncodeError> {
-        let mut columns = Vec::with_capacity(frame.columns.len());
-        let mut named: Vec<(String, usize, Option<String>)> = Vec::new();
-        for (index, (name, column)) in frame.names.iter().zip(&frame.columns).enumerate() {
-            let too_many = || EncodeError::Columns {
-                name: frame::shortened(name),
-            };
-            columns.push(match column {
-                Column::Integers(_) | Column::Floats(_) => {
-                    named.push((name.clone(), index, None));
-                    let mean = mean(column).ok_or_else(|| EncodeError::NoValue {
-                        name: frame::shortened(name),
-                    })?;
-                    Source::Number {
-                        name: name.clone(),
-                        at: 0,
-                        mean,
-                    }
-                }
-                Column::Texts(texts) => {
-                    let room = ENCODED_COLUMNS_MAX.saturating_sub(named.len());
-                    let mut values = BTreeSet::new();
-                    for text in texts.iter() {
-                        if values.insert(text) && values.len() > room {
-                            return Err(too_many());
-                        }
-                    }
-                    let feature =
-                        |value: &&str| (format!("{name}={value}"), index, Some((*value).into()));
-                    named.extend(values.iter().map(feature));
-                    Source::Text {
-                        name: name.clone(),
-                        at: BTreeMap::new(),
-                    }
-                }
-            });
-            if named.len() > ENCODED_COLUMNS_MAX {
-                return Err(too_many());
-            }
-        }
+        let (mut columns, mut named) = sources(frame)?;
         named.sort();
         let mut features = Vec::with_capacity(named.len());
         for (place, (feature, index, category)) in named.into_iter().enumerate() {
@@ -223,6 +185,48 @@ impl Encoder {
         }
         Ok(matrix)
     }
+}
+
+/// An encoded column: its name, the file's column, and of a text column the value.
+type Feature = (String, usize, Option<String>);
+
+/// The columns, not yet with places, and the encoded ones that need some.
+fn sources(frame: &Frame) -> Result<(Vec<Source>, Vec<Feature>), EncodeError> {
+    let mut columns = Vec::with_capacity(frame.columns.len());
+    let mut features: Vec<Feature> = Vec::new();
+    for (index, (name, column)) in frame.names.iter().zip(&frame.columns).enumerate() {
+        let shortened = || frame::shortened(name);
+        if let Column::Texts(texts) = column {
+            let room = ENCODED_COLUMNS_MAX.saturating_sub(features.len());
+            let mut values = BTreeSet::new();
+            for text in texts.iter() {
+                if values.insert(text) && values.len() > room {
+                    return Err(EncodeError::Columns { name: shortened() });
+                }
+            }
+            let feature = |value: &&str| {
+                let category = (*value).to_owned();
+                (format!("{name}={value}"), index, Some(category))
+            };
+            features.extend(values.iter().map(feature));
+            columns.push(Source::Text {
+                name: name.clone(),
+                at: BTreeMap::new(),
+            });
+        } else {
+            features.push((name.clone(), index, None));
+            let mean = mean(column).ok_or_else(|| EncodeError::NoValue { name: shortened() })?;
+            columns.push(Source::Number {
+                name: name.clone(),
+                at: 0,
+                mean,
+            });
+        }
+        if features.len() > ENCODED_COLUMNS_MAX {
+            return Err(EncodeError::Columns { name: shortened() });
+        }
+    }
+    Ok((columns, features))
 }
 
 /// Writes a column to its places; `None` when it is of the wrong kind.

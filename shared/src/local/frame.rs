@@ -14,7 +14,7 @@ pub use reading::read;
 
 use crate::computation::FileKind;
 use crate::limits::{
-    CELL_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FILE_NUMBER_MAX, RESULT_BYTES_MAX,
+    CELL_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FILE_NUMBER_MAX, MADE_FILE_BYTES_MAX,
 };
 
 /// The cells of one column.
@@ -151,7 +151,7 @@ pub enum FrameError {
         name: String,
     },
     /// A result that is too long to keep.
-    #[error("the result would have more than {RESULT_BYTES_MAX} bytes")]
+    #[error("the result would have more than {MADE_FILE_BYTES_MAX} bytes")]
     Result,
     /// A null among texts, which no mean can replace.
     #[error("line {line}, column {name:?} of the {} file: text is missing", file.as_str())]

@@ -8,7 +8,6 @@
 //! a few lines of any language predict with it.
 
 mod metrics;
-mod stub;
 mod target;
 
 use std::collections::BTreeSet;
@@ -18,12 +17,11 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub use self::metrics::{ClassFigures, Clusters, Metrics, Quality, Training};
-use self::stub::clustering::{self, Found};
-use self::stub::{birch, k_means, spectral};
 pub use self::target::{Classes, TargetError};
+use super::clustering::{self, Found};
 use super::encoder::{EncodeError, Encoder};
 use super::frame::{self, Column, Frame, FrameError};
-use super::{decision_tree, softmax_regression, support_vectors};
+use super::{birch, decision_tree, k_means, softmax_regression, spectral, support_vectors};
 use crate::computation::{FileKind, Learner};
 
 /// The uploaded files of a job; wiped once they are read.

@@ -10,7 +10,7 @@
 
 mod minimum;
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -94,22 +94,13 @@ fn loss(
     let sums: Vec<(f64, Vec<f64>)> = (0..count.div_ceil(piece))
         .into_par_iter()
         .map(|index| {
-            let mut sum = (0.0, vec![0.0; weights.len()]);
-            let mut errors = vec![0.0; scores];
-            for row in index * piece..count.min((index + 1) * piece) {
-                let values = rows.row(row);
-                for (score, weights) in errors.iter_mut().zip(weights.chunks(width)) {
-                    *score = linear(values, weights);
-                }
-                sum.0 += to_errors(&mut errors, classes[row] as usize);
-                for (error, sums) in errors.iter().zip(sum.1.chunks_mut(width)) {
-                    for (sum, value) in sums.iter_mut().zip(values) {
-                        *sum += error * value;
-                    }
-                    sums[width - 1] += error;
-                }
-            }
-            sum
+            let piece = index * piece..count.min((index + 1) * piece);
+            sums(
+                rows.slice_axis(Axis(0), Slice::from(piece.clone())),
+                &classes[piece],
+                scores,
+                weights,
+            )
         })
         .collect();
     let (mut loss, mut gradient) = (0.0, vec![0.0; weights.len()]);
@@ -131,7 +122,32 @@ fn loss(
     (loss, gradient)
 }
 
-fn linear(values: ndarray::ArrayView1<'_, f64>, weights: &[f64]) -> f64 {
+/// The sums over some rows of the loss and its gradient.
+fn sums(
+    rows: ArrayView2<'_, f64>,
+    classes: &[u32],
+    scores: usize,
+    weights: &[f64],
+) -> (f64, Vec<f64>) {
+    let width = rows.ncols() + 1;
+    let (mut loss, mut gradient) = (0.0, vec![0.0; weights.len()]);
+    let mut errors = vec![0.0; scores];
+    for (values, class) in rows.outer_iter().zip(classes) {
+        for (score, weights) in errors.iter_mut().zip(weights.chunks(width)) {
+            *score = linear(values, weights);
+        }
+        loss += to_errors(&mut errors, *class as usize);
+        for (error, sums) in errors.iter().zip(gradient.chunks_mut(width)) {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += error * value;
+            }
+            sums[width - 1] += error;
+        }
+    }
+    (loss, gradient)
+}
+
+fn linear(values: ArrayView1<'_, f64>, weights: &[f64]) -> f64 {
     let mut score = weights[values.len()];
     for (weight, value) in weights.iter().zip(values) {
         score += weight * value;

@@ -6,26 +6,15 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 
+use super::kept::{self, Keep, clear_unused, write_kept};
 use super::moves::{Row, Started};
-use super::row::{self, JobChange, JobRow, to_json};
-use super::schema::{
-    checkpoints, dead_letters, jobs, model_parts, models, parties, results, sealed_results,
-};
+use super::row::{self, JobChange, JobRow};
+use super::schema::{dead_letters, jobs, parties};
 use super::{Applied, Cancelled, Error, Store, write};
 use crate::id::{JobId, OrderId, PartyId};
-use crate::job::{Fence, Reason, ReasonCode, Spec};
+use crate::job::{Fence, JobStatus, Kind, Reason, ReasonCode, Spec};
 use crate::limits;
 use crate::message::{Beat, Grant, Outcome, Progress};
-
-/// What a move writes beside the job's row.
-enum Keep {
-    Nothing,
-    Checkpoint(Vec<u8>),
-    Scores(String),
-    SealedScores(Vec<u8>),
-    /// Party and sealed part.
-    Model(Vec<(i64, Vec<u8>)>),
-}
 
 impl Store {
     /// Gives the job to a session of its guest, until `lease` after its last beat. `None`: the
@@ -58,18 +47,27 @@ impl Store {
             true => self.checkpoint_of(fence.job).await?,
             false => None,
         };
-        let model = match spec {
-            Spec::Infer(spec) => self.model_part(spec.model, spec.party).await?,
-            Spec::Train(_) | Spec::Compute(_) | Spec::Learn(_) => None,
-        };
+        let (mut model, mut inputs, mut key) = (None, Vec::new(), None);
+        match spec {
+            Spec::Train(_) => (),
+            Spec::Infer(spec) => model = self.model_part(spec.model, spec.party).await?,
+            Spec::Compute(_) => match self.inputs(fence.job).await? {
+                Some(all) => inputs = all,
+                None => return Ok(None),
+            },
+            Spec::Learn(_) => match self.worker_key(fence.job).await? {
+                Some(sealed) => key = Some(sealed),
+                None => return Ok(None),
+            },
+        }
         Ok(Some(Grant {
             fence,
             spec: text.into_bytes(),
             checkpoint,
             digests,
             model,
-            inputs: Vec::new(),
-            key: None,
+            inputs,
+            key,
         }))
     }
 
@@ -131,41 +129,14 @@ impl Store {
         let Some((spec, _)) = self.spec(fence.job).await? else {
             return Ok(Applied::Stale);
         };
-        let mut brought = None;
-        let keep = match (&spec, outcome) {
-            (Spec::Train(spec), Outcome::Model(parts))
-                if parts.keys().copied().eq(spec.parties.ascending()) =>
-            {
-                let mut rows = Vec::with_capacity(parts.len());
-                for (party, sealed) in parts {
-                    rows.push((row::integer("party", party.0)?, sealed));
-                }
-                Keep::Model(rows)
-            }
-            (Spec::Infer(spec), Outcome::Scores { scores, dropped })
-                if scores
-                    .iter()
-                    .all(|score| (0.0..=1.0).contains(&score.label)) =>
-            {
-                let rows = scores.len() as u64;
-                brought = Some(([(spec.party, rows)].into(), [(spec.party, dropped)].into()));
-                Keep::Scores(to_json(&scores))
-            }
-            (Spec::Infer(spec), Outcome::SealedScores { sealed, told }) => {
-                brought = told.map(|(rows, dropped)| {
-                    ([(spec.party, rows)].into(), [(spec.party, dropped)].into())
-                });
-                Keep::SealedScores(sealed)
-            }
-            (
-                Spec::Train(_) | Spec::Infer(_) | Spec::Compute(_) | Spec::Learn(_),
-                Outcome::Model(_)
-                | Outcome::Scores { .. }
-                | Outcome::SealedScores { .. }
-                | Outcome::Computed { .. }
-                | Outcome::Learned { .. },
-            ) => return self.fail(fence, unfit(&spec)).await,
+        let Some((keep, brought)) = kept::weigh(&spec, outcome)? else {
+            return self.fail(fence, unfit(spec.guest())).await;
         };
+        if let Keep::Learned { files, .. } = &keep
+            && !self.has_made(fence.job, files).await?
+        {
+            return self.fail(fence, unfit(spec.guest())).await;
+        }
         self.apply(fence.job, keep, move |row, now| {
             let applied = row.finish(&fence, progress.clone(), now);
             if let (Applied::Ended, Some((rows, dropped))) = (&applied, brought.clone()) {
@@ -320,8 +291,8 @@ impl Store {
             let Some(found) = found else {
                 return Ok(None);
             };
-            let mut row = Row::try_from(found)?;
-            let had_checkpoint = row.checkpoint_round.is_some();
+            let before = Row::try_from(found)?;
+            let mut row = before.clone();
             let (counts, answer) = decide(&mut row, now);
             if !counts {
                 return Ok(Some(answer));
@@ -330,52 +301,8 @@ impl Store {
                 .set(JobChange::from(&row))
                 .execute(connection)
                 .await?;
-            match &keep {
-                Keep::Nothing => (),
-                Keep::Checkpoint(sealed) => {
-                    diesel::insert_into(checkpoints::table)
-                        .values((checkpoints::job.eq(&id), checkpoints::sealed.eq(sealed)))
-                        .on_conflict(checkpoints::job)
-                        .do_update()
-                        .set(checkpoints::sealed.eq(sealed))
-                        .execute(connection)
-                        .await?;
-                }
-                Keep::Scores(scores) => {
-                    diesel::insert_into(results::table)
-                        .values((results::job.eq(&id), results::scores.eq(scores)))
-                        .execute(connection)
-                        .await?;
-                }
-                Keep::SealedScores(sealed) => {
-                    diesel::insert_into(sealed_results::table)
-                        .values((sealed_results::job.eq(&id), sealed_results::sealed.eq(sealed)))
-                        .execute(connection)
-                        .await?;
-                }
-                Keep::Model(parts) => {
-                    let model: i64 = models::table
-                        .filter(models::job.eq(&id))
-                        .select(models::id)
-                        .first(connection)
-                        .await?;
-                    for (party, sealed) in parts {
-                        diesel::insert_into(model_parts::table)
-                            .values((
-                                model_parts::model.eq(model),
-                                model_parts::party.eq(party),
-                                model_parts::sealed.eq(sealed),
-                            ))
-                            .execute(connection)
-                            .await?;
-                    }
-                }
-            }
-            if row.status.is_terminal() && had_checkpoint {
-                diesel::delete(checkpoints::table.find(&id))
-                    .execute(connection)
-                    .await?;
-            }
+            write_kept!(connection, &id, &keep);
+            clear_unused!(connection, &id, &before, &row);
             Ok(Some(answer))
         })
     }
@@ -385,13 +312,11 @@ pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn unfit(spec: &Spec) -> Reason {
+/// Why an attempt failed whose worker, at `guest`, delivered what is not its job's.
+pub(super) fn unfit(guest: PartyId) -> Reason {
     Reason {
         code: ReasonCode::Protocol,
-        text: format!(
-            "Party {} delivered a result that is not this job's.",
-            spec.guest()
-        ),
-        party: Some(spec.guest()),
+        text: format!("Party {guest} delivered a result that is not this job's."),
+        party: Some(guest),
     }
 }

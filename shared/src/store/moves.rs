@@ -88,12 +88,23 @@ impl Row {
         })
     }
 
-    fn held_by(&self, fence: &Fence) -> bool {
+    /// Whether the session has the job.
+    pub(crate) fn held_by(&self, fence: &Fence) -> bool {
         #[cfg(test)]
         if crate::sabotage::is_off(crate::sabotage::Mechanism::Fence) {
             return self.job == fence.job && self.held.is_some();
         }
         self.fence().as_ref() == Some(fence)
+    }
+
+    /// Whether the job now waits for a worker: every input is there, and it may take `duration` from
+    /// now.
+    pub(crate) fn fill(&mut self, duration: i64, now: i64) -> bool {
+        let filled = self.take(Transition::Fill, now);
+        if filled {
+            self.deadline_at = now.saturating_add(duration);
+        }
+        filled
     }
 
     /// Whether the session has the job now. A repeated claim of the session that has it is granted
@@ -203,7 +214,11 @@ impl Row {
         if self.deadline_at > now {
             return Applied::Stale;
         }
-        let reason = report::late(self.waiting().as_ref());
+        let reason = if self.status == JobStatus::AwaitingInput {
+            report::unfilled()
+        } else {
+            report::late(self.waiting().as_ref())
+        };
         self.end(Transition::Fail, Some(reason), now)
     }
 

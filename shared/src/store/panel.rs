@@ -1,11 +1,15 @@
 //! Jobs of the panel: named, of one or three accounts, and run again and again. Each run is a job
 //! with an attempt, a lease and an end like any other.
 
+mod create;
+mod delete;
+mod fill;
+mod read;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::files::UploadId;
-use super::{Email, Error, Job, Key, Store, Unclaimed};
+use super::{Email, Job, Key, Unclaimed};
 use crate::computation::{FileKind, Shape, ShapeError};
 use crate::id::{JobId, OrderId, PanelId, PartyId};
 use crate::job::{JobStatus, Spec};
@@ -187,103 +191,4 @@ pub enum Made {
         /// Bytes of each file made.
         files: BTreeMap<FileKind, u64>,
     },
-}
-
-impl Store {
-    /// Makes a panel job and its first run, which takes over the upload: all of it or nothing. A run
-    /// of a joint computation awaits inputs for
-    /// [`INPUT_DEADLINE_SECONDS`](crate::limits::INPUT_DEADLINE_SECONDS), learning may take `deadline`.
-    ///
-    /// # Errors
-    /// An outage; [`Error::KeyReused`]; [`Error::Oversized`] for an input; [`Error::NoUpload`] when
-    /// the upload is gone or its pieces are not those of the files that the spec names.
-    pub async fn create_panel(
-        &self,
-        _new: NewPanel,
-        _deadline: Duration,
-    ) -> Result<Created, Error> {
-        todo!()
-    }
-
-    /// A panel job; `None` also when it was deleted.
-    ///
-    /// # Errors
-    /// An outage; a row that cannot be read.
-    pub async fn panel(&self, _id: PanelId) -> Result<Option<Panel>, Error> {
-        todo!()
-    }
-
-    /// The panel jobs that an account takes part in, newest first: the `page`th, from 1, of `size`
-    /// jobs, at most [`JOBS_PAGE_MAX`](crate::limits::JOBS_PAGE_MAX); and how many there are in all.
-    ///
-    /// # Errors
-    /// As [`Store::panel`].
-    pub async fn panels_of(
-        &self,
-        _email: &Email,
-        _page: u64,
-        _size: usize,
-    ) -> Result<(Vec<Panel>, u64), Error> {
-        todo!()
-    }
-
-    /// Keeps the input of the participant at `position` for run `round`, in the place of an earlier
-    /// one. When it was the last one missing the run may take `deadline` from now.
-    ///
-    /// # Errors
-    /// An outage; [`Error::Oversized`]; a row that cannot be read.
-    pub async fn fill(
-        &self,
-        _id: PanelId,
-        _round: u32,
-        _position: usize,
-        _fill: Fill,
-        _deadline: Duration,
-    ) -> Result<Filled, Error> {
-        todo!()
-    }
-
-    /// Runs a panel job again, when its current run has ended: a joint computation awaits new
-    /// inputs, learning from the same files may take `deadline`.
-    ///
-    /// # Errors
-    /// As [`Store::panel`].
-    pub async fn rerun(&self, _id: PanelId, _deadline: Duration) -> Result<Rerun, Error> {
-        todo!()
-    }
-
-    /// Deletes a panel job at once, running or not, with its inputs, files, keys and results; its
-    /// name is free again. That it was there is all that stays. False: there is no such job.
-    ///
-    /// # Errors
-    /// As [`Store::panel`].
-    pub async fn delete_panel(&self, _id: PanelId) -> Result<bool, Error> {
-        todo!()
-    }
-
-    /// The finished runs of a panel job, newest first: the `page`th, from 1, of `size` runs, at most
-    /// [`SUBMISSIONS_PAGE_MAX`](crate::limits::SUBMISSIONS_PAGE_MAX); and how many there are in all.
-    ///
-    /// # Errors
-    /// As [`Store::panel`].
-    pub async fn submissions_of(
-        &self,
-        _id: PanelId,
-        _page: u64,
-        _size: usize,
-    ) -> Result<(Vec<Submission>, u64), Error> {
-        todo!()
-    }
-
-    /// One finished run of a panel job, or the last one.
-    ///
-    /// # Errors
-    /// As [`Store::panel`].
-    pub async fn submission(
-        &self,
-        _id: PanelId,
-        _round: Option<u32>,
-    ) -> Result<Option<Submission>, Error> {
-        todo!()
-    }
 }

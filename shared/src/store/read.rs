@@ -8,8 +8,8 @@ use diesel_async::RunQueryDsl;
 use super::moves::Row;
 use super::row::{self, JobRow, integer, unsigned};
 use super::schema::{
-    checkpoints, dead_letters, jobs, model_parts, models, participants, parties, requests, results,
-    sealed_results,
+    checkpoints, dead_letters, jobs, model_parts, models, panel_participants, panel_runs,
+    participants, parties, requests, results, sealed_results,
 };
 use super::{DeadLetter, Email, Error, Job, Model, Store, Unclaimed, postgres, sqlite};
 use crate::id::{JobId, ModelId, OrderId, PartyId};
@@ -137,20 +137,37 @@ impl Store {
     pub async fn jobs_of(
         &self,
         party: Option<PartyId>,
-        _email: &Email,
+        email: &Email,
         before: Option<OrderId>,
         count: usize,
     ) -> Result<Vec<Job>, Error> {
         let party = party.map(|party| integer("party", party.0)).transpose()?;
         let (before, count) = page(before, count);
         let found = read!(self, readers, |connection, _now| {
-            // A page of the index first: the party may have few jobs among very many.
-            let own = participants::table
+            // Pages of the indexes first: both may have few jobs among very many.
+            let mut own: Vec<i64> = participants::table
                 .filter(participants::party.nullable().eq(party))
                 .filter(participants::order_id.lt(before))
                 .order(participants::order_id.desc())
                 .limit(count)
-                .select(participants::order_id);
+                .select(participants::order_id)
+                .load(connection)
+                .await?;
+            let panels = panel_participants::table
+                .filter(panel_participants::email.eq(email.as_str()))
+                .select(panel_participants::panel);
+            let runs: Vec<i64> = panel_runs::table
+                .inner_join(jobs::table)
+                .filter(panel_runs::panel.eq_any(panels))
+                .filter(jobs::order_id.lt(before))
+                .order(jobs::order_id.desc())
+                .limit(count)
+                .select(jobs::order_id)
+                .load(connection)
+                .await?;
+            own.extend(runs);
+            own.sort_unstable_by(|one, other| other.cmp(one));
+            own.truncate(usize::try_from(count).unwrap_or_default());
             row::whole_jobs()
                 .filter(jobs::order_id.eq_any(own))
                 .order(jobs::order_id.desc())
@@ -271,6 +288,7 @@ impl Store {
     /// An outage.
     pub async fn overdue(&self) -> Result<Vec<JobId>, Error> {
         let open = [
+            JobStatus::AwaitingInput,
             JobStatus::Pending,
             JobStatus::AwaitingApproval,
             JobStatus::Running,

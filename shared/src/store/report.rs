@@ -85,6 +85,15 @@ pub(super) fn too_many(last: &Reason) -> Reason {
     }
 }
 
+/// The deadline passed before all participants had filled in their data. They are no parties.
+pub(super) fn unfilled() -> Reason {
+    Reason {
+        code: ReasonCode::Deadline,
+        text: "The deadline passed while waiting for its participants' data.".to_owned(),
+        party: None,
+    }
+}
+
 /// The deadline passed, with or without somebody missing.
 pub(super) fn late(waiting: Option<&Waiting>) -> Reason {
     let parties = waiting.map_or(&[][..], |waiting| &waiting.parties);

@@ -49,6 +49,7 @@ pub(super) struct JobChange {
     checkpoint_round: Option<i64>,
     digests: String,
     report: String,
+    deadline_at: i64,
 }
 
 /// A job's row, its request's `spec`, `echo` and `creator`, and the model it trains.
@@ -157,6 +158,7 @@ impl From<&Row> for JobChange {
             checkpoint_round: row.checkpoint_round.map(|round| round.0.into()),
             digests: to_json(&row.digests),
             report: to_json(&row.report),
+            deadline_at: row.deadline_at,
         }
     }
 }
@@ -166,6 +168,7 @@ pub(super) fn new(
     id: JobId,
     spec: &Spec,
     owner: i64,
+    status: JobStatus,
     now: i64,
     deadline_at: i64,
 ) -> Result<JobRow, Error> {
@@ -175,7 +178,7 @@ pub(super) fn new(
         kind: spec.kind().as_str().to_owned(),
         guest: integer("party", spec.guest().0)?,
         owner,
-        status: JobStatus::Pending.as_str().to_owned(),
+        status: status.as_str().to_owned(),
         status_at: now,
         attempt: 1,
         session: None,

@@ -111,6 +111,110 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    panels (number) {
+        number -> BigInt,
+        id -> Text,
+        name -> Text,
+        creator -> Text,
+        client_sealed -> Bool,
+        job -> Text,
+        worker_key -> Nullable<Binary>,
+        api_key -> Nullable<Binary>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        deleted_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    panel_participants (panel, position) {
+        panel -> BigInt,
+        position -> BigInt,
+        email -> Text,
+    }
+}
+
+diesel::table! {
+    panel_runs (panel, round) {
+        panel -> BigInt,
+        round -> BigInt,
+        job -> Text,
+    }
+}
+
+diesel::table! {
+    inputs (job, position) {
+        job -> Text,
+        position -> BigInt,
+        protection -> Text,
+        matrix_rows -> BigInt,
+        matrix_columns -> BigInt,
+        bundle -> Nullable<Binary>,
+        filled_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    uploads (id) {
+        id -> Text,
+        panel -> Nullable<BigInt>,
+        begun_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    uploaded_pieces (upload, file, piece) {
+        upload -> Text,
+        file -> Text,
+        piece -> BigInt,
+        sealed -> Binary,
+    }
+}
+
+diesel::table! {
+    made_pieces (job, file, piece) {
+        job -> Text,
+        file -> Text,
+        piece -> BigInt,
+        sealed -> Binary,
+    }
+}
+
+diesel::table! {
+    computed_results (job) {
+        job -> Text,
+        exact -> Text,
+        rounded -> Text,
+    }
+}
+
+diesel::table! {
+    learned_results (job) {
+        job -> Text,
+        metrics -> Text,
+        files -> Text,
+    }
+}
+
 diesel::joinable!(requests -> jobs (job));
 diesel::joinable!(models -> jobs (job));
-diesel::allow_tables_to_appear_in_same_query!(jobs, requests, models, participants);
+diesel::joinable!(panel_runs -> jobs (job));
+diesel::joinable!(panel_runs -> panels (panel));
+diesel::joinable!(made_pieces -> jobs (job));
+diesel::allow_tables_to_appear_in_same_query!(
+    jobs,
+    requests,
+    checkpoints,
+    models,
+    participants,
+    panels,
+    panel_participants,
+    panel_runs,
+    inputs,
+    uploads,
+    uploaded_pieces,
+    made_pieces,
+    computed_results,
+    learned_results,
+);

@@ -10,8 +10,29 @@ use super::row::{self, to_json};
 use super::schema::{jobs, models, participants, requests, submissions};
 use super::{Error, Key, NewJob, Store, Submitted, postgres, sqlite, write};
 use crate::id::{JobId, ModelId, OrderId};
-use crate::job::Spec;
+use crate::job::{JobStatus, Spec};
 use crate::limits;
+
+/// A key with the job that comes of it.
+#[derive(Insertable)]
+#[diesel(table_name = submissions)]
+pub(super) struct Named {
+    owner: i64,
+    idempotency_key: String,
+    request_hash: Vec<u8>,
+    job: String,
+}
+
+impl Key {
+    pub(super) fn row(&self, owner: i64, job: JobId) -> Named {
+        Named {
+            owner,
+            idempotency_key: self.text.clone(),
+            request_hash: self.request.to_vec(),
+            job: job.to_string(),
+        }
+    }
+}
 
 impl Store {
     /// Accepts a job: once this returns it is on disk, and will end. A training job gets its model.
@@ -28,14 +49,8 @@ impl Store {
             .collect::<Result<_, _>>()?;
         let key = new.key;
         let creator = new.creator.map(|email| email.as_str().to_owned());
-        let named = key.as_ref().map(|key| {
-            (
-                submissions::owner.eq(owner),
-                submissions::idempotency_key.eq(key.text.clone()),
-                submissions::request_hash.eq(key.request.to_vec()),
-            )
-        });
         let job = JobId(Uuid::now_v7());
+        let named = key.as_ref().map(|key| key.row(owner, job));
         let spec = to_json(&new.spec);
         let echo = row::text(&new.echo);
         let deadline = milliseconds(new.deadline);
@@ -43,7 +58,7 @@ impl Store {
             if let Some(named) = &named {
                 // Waits for another submission with this key.
                 let is_new = diesel::insert_into(submissions::table)
-                    .values((named, submissions::job.eq(job.to_string())))
+                    .values(named)
                     .on_conflict_do_nothing()
                     .execute(connection)
                     .await?;
@@ -53,7 +68,14 @@ impl Store {
             }
             let deadline_at = now.saturating_add(deadline);
             let order: i64 = diesel::insert_into(jobs::table)
-                .values(row::new(job, &new.spec, owner, now, deadline_at)?)
+                .values(row::new(
+                    job,
+                    &new.spec,
+                    owner,
+                    JobStatus::Pending,
+                    now,
+                    deadline_at,
+                )?)
                 .returning(jobs::order_id)
                 .get_result(connection)
                 .await?;
@@ -97,7 +119,7 @@ impl Store {
     }
 
     /// What came of the key when it was new: neither it nor its job ever goes.
-    async fn submitted(&self, owner: i64, key: &Key) -> Result<Submitted, Error> {
+    pub(super) async fn submitted(&self, owner: i64, key: &Key) -> Result<Submitted, Error> {
         let (request, job): (Vec<u8>, row::JobTuple) = read!(self, writers, |connection, _now| {
             let (request, job): (Vec<u8>, String) = submissions::table
                 .find((owner, &key.text))

@@ -35,7 +35,7 @@ macro_rules! suite {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let (store, _kept) = super::sqlite_in_a_new_file().await;
+                    let (store, _kept) = $crate::store::tests::sqlite_in_a_new_file().await;
                     super::$test(&store).await;
                 }
             )*
@@ -44,7 +44,7 @@ macro_rules! suite {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let (store, scratch) = super::postgres_in_a_new_database().await;
+                    let (store, scratch) = $crate::store::tests::postgres_in_a_new_database().await;
                     super::$test(&store).await;
                     scratch.remove().await;
                 }
@@ -52,6 +52,8 @@ macro_rules! suite {
         }
     };
 }
+
+mod panel;
 
 suite!(
     a_submitted_job_waits_for_its_guest
@@ -846,7 +848,7 @@ async fn a_newer_schema_is_refused() {
     let error = Store::open(&path).await.err().unwrap();
     assert_eq!(
         error.to_string(),
-        "the database has schema 29991231000000; this version knows schemas up to 20261122100000"
+        "the database has schema 29991231000000; this version knows schemas up to 20261122200000"
     );
 }
 

@@ -1,9 +1,10 @@
 //! The sweep: makes again what the bus may have lost, and ends what nobody else ends.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use shared::id::OrderId;
-use shared::limits::{INVITED_AGAIN_MAX, INVITED_MAX};
+use shared::limits::{INVITED_AGAIN_MAX, INVITED_MAX, UPLOAD_SECONDS_MAX};
 use shared::message::queue;
 use shared::store::{self, Applied};
 use tokio::sync::Notify;
@@ -51,6 +52,11 @@ impl Aggregator {
                 let applied = self.store.lose(fence).await?;
                 self.follow(&fence, applied).await;
             }
+        }
+        let older = Duration::from_secs(UPLOAD_SECONDS_MAX);
+        let dropped = self.store.drop_stale_uploads(older).await?;
+        if dropped > 0 {
+            tracing::info!(dropped, "dropped uploads that no job took over");
         }
         self.invite_again().await
     }

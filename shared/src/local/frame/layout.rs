@@ -6,7 +6,7 @@
 //! not be read otherwise. A text that a spreadsheet would take for a formula stays as it is.
 
 use super::{Column, Frame, FrameError};
-use crate::limits::RESULT_BYTES_MAX;
+use crate::limits::MADE_FILE_BYTES_MAX;
 
 /// Name of the last column.
 const RESULT: &str = "Result";
@@ -37,7 +37,7 @@ pub fn write(frame: &Frame, names: &Column, results: &[u32]) -> Result<Vec<u8>, 
         }
         cell(&mut out, names, *result as usize, numeric);
         out.push('\n');
-        if out.len() > RESULT_BYTES_MAX {
+        if out.len() > MADE_FILE_BYTES_MAX {
             return Err(FrameError::Result);
         }
     }

@@ -241,7 +241,7 @@ fn extrapolated(best: Trial, trial: Trial) -> Option<f64> {
     };
     let share = (gamma - trial.slope + theta) / (gamma + (best.slope - trial.slope) + gamma);
     let beyond = share < 0.0 && gamma != 0.0;
-    beyond.then(|| trial.length + share * (best.length - trial.length))
+    beyond.then_some(trial.length + share * (best.length - trial.length))
 }
 
 /// The minimum of the quadratic through both values and the best's slope.
