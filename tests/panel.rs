@@ -3,11 +3,10 @@
 
 mod disturbed;
 mod document;
-pub(crate) mod people;
 
 use crate::faults::hospitals;
-use crate::support::{Deployment, Process, Site};
-use people::{People, Pins};
+use crate::support::people::{self, People, Pins};
+use crate::support::{Deployment, Site};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_of_the_document_makes_every_call_of_one_process() {

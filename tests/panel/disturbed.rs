@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 
-use super::people::{self, EMAILS, People, Pins, done, keys, run};
 use crate::faults::hospitals;
+use crate::support::people::{self, EMAILS, People, Pins, done, keys, run};
 use crate::support::{Deployment, Role, eventually};
 
 async fn start() -> (Deployment, People) {
@@ -193,7 +193,10 @@ async fn a_computation_that_comes_by_the_queue_is_sealed_by_everybody() {
         done(&people.seal(who, job, number, &pins[who]));
     }
     let detail = people.until(0, job, "finished").await;
-    assert_eq!(detail["inputProtection"], json!(["client-sealed"; 3]));
+    assert_eq!(
+        detail["inputProtection"],
+        json!(["client-sealed", "client-sealed", "client-sealed"])
+    );
     assert_eq!(detail["reveal"], "max");
     let made = people.made(1, job);
     assert_eq!(

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::people::{EMAILS, People, Pins, done, keys, line};
+use crate::support::people::{EMAILS, People, Pins, done, keys, line};
 
 const LI: usize = 0;
 const WANG: usize = 1;

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Deployment, Process, Role, Site, eventually};
+use super::{Deployment, Process, Role, Site, eventually};
 
 const EXECUTABLE: &str = env!("CARGO_BIN_EXE_concord");
 const DOCUMENT: &str = include_str!("../../api/testdata/job-operations-api.md");
