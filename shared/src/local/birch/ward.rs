@@ -180,16 +180,16 @@ impl Clusters {
         if self.living * 4 > places * 3 {
             return;
         }
-        let mut moved = vec![0; places];
+        let mut moved = Vec::with_capacity(places);
         let mut next = 0;
         for place in 0..places {
+            moved.push(next);
             if self.counts[place] > 0.0 {
                 let from = place * self.columns;
-                self.centres
-                    .copy_within(from..from + self.columns, next * self.columns);
+                let to = next * self.columns;
+                self.centres.copy_within(from..from + self.columns, to);
                 self.counts[next] = self.counts[place];
                 self.names[next] = self.names[place];
-                moved[place] = next;
                 next += 1;
             }
         }

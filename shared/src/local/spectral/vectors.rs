@@ -18,7 +18,7 @@ const BASIS: usize = 8 * BLOCK;
 const KEPT: usize = 2 * BLOCK;
 /// Restarts after which the vectors are taken as they are: two or three are enough unless a graph is
 /// in so many parts that its vectors mean little.
-const RESTARTS_MAX: usize = 10;
+const RESTARTS_MAX: usize = 6;
 /// The length of what a vector lacks of being one, beside its eigenvalue, at which it is done.
 const TOLERANCE: f64 = 1e-10;
 
