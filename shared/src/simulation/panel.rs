@@ -19,12 +19,14 @@ use crate::sabotage::{self, Mechanism};
 use crate::seal::{ContentKey, seal_input};
 use crate::sharing::{self, Bundle};
 
+/// Deaths stay below what fails a job for good: these jobs make no checkpoint, so every failure counts,
+/// and losses alone may cost an attempt.
 const STORM: Faults = Faults {
     loss: 0.08,
     repeat: 0.12,
     crash: 0.006,
     forget: 0.006,
-    deaths_max: 3,
+    deaths_max: 2,
     steps: 3_000,
 };
 const PANEL: PanelId = PanelId([7; 32]);
