@@ -3,7 +3,11 @@
 //!
 //! The reference scores each number with one run of mini-batches and then fits once more from one
 //! start, both of which end where their seed happens to lead. Here each number is scored by the
-//! best of several starts, all run to their end, and what was scored is what is returned.
+//! best of several starts, the best one run to its end, and what was scored is what is returned.
+//!
+//! Not linfa's: its best of ten starts ends farther out (inertia 89,923 for 4 clusters of digits
+//! against 89,199 here and 89,113 by scikit-learn's best of fifty; 9,336 for 4 of wdbc against 9,259
+//! and 9,257), takes three to six times as long on 20,000 rows of 20 columns, and brings crates.
 
 use std::ops::RangeInclusive;
 
