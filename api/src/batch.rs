@@ -148,7 +148,8 @@ async fn take(state: &State, properties: &Properties, body: &[u8]) -> Answer {
         )
     })?;
     let body = json::parse(body)?;
-    let name = Idempotency::new("message_id", name, route.path(), &body)?;
+    let named = route.named(&caller, &body);
+    let name = Idempotency::new("message_id", name, route.path(), &named)?;
     route.take(state, &caller, &body, Some(name)).await
 }
 

@@ -1,6 +1,7 @@
 //! A request for a job that comes through two doors, HTTP and the queue.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use shared::store::Email;
 
 use crate::State;
 use crate::answer::{Answer, Dialect};
@@ -40,6 +41,17 @@ impl Route {
         match self {
             Route::Train | Route::Infer => Dialect::Envelope,
             Route::Compute => Dialect::Flat,
+        }
+    }
+
+    /// What a caller's name for a request stands for: jobs of the panel are an account's, others a
+    /// party's, which the body names.
+    pub(crate) fn named(self, caller: &Caller, body: &Value) -> Value {
+        match self {
+            Route::Train | Route::Infer => body.clone(),
+            Route::Compute => {
+                json!({ "body": body, "by": caller.email().map(Email::as_str) })
+            }
         }
     }
 

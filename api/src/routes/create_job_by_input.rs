@@ -46,20 +46,12 @@ pub(super) async fn handle(
             }
         };
         // Without the input: a hash of few digits could be guessed.
-        let name = name(&headers, account, &body)?;
+        let named = Route::Compute.named(&caller, &body);
+        let name = Idempotency::of_headers(&headers, Route::Compute.path(), &named)?;
         let run = create(&state, account, joint, input, name).await?;
         Ok(json!({ "jobID": run.panel }))
     };
     Flat(asked.await)
-}
-
-fn name(
-    headers: &HeaderMap,
-    account: &Account,
-    body: &Value,
-) -> Result<Option<Idempotency>, Error> {
-    let request = json!({ "body": body, "by": account.email.as_str() });
-    Idempotency::of_headers(headers, Route::Compute.path(), &request)
 }
 
 /// From the queue, which no input may go through in the clear.
