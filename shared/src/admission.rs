@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::hyperparameters::Hyperparameters;
-use crate::id::{JobId, PartyId, Round};
+use crate::id::{Attempt, JobId, PartyId, Round};
 use crate::job::{
     Cohort as Queries, Fence, InferSpec, Kind, Protection, Reason, ReasonCode, TrainSpec,
 };
@@ -108,6 +108,14 @@ impl Pledge {
             round: Round(0),
             batch: 0,
             model: digest,
+        }
+    }
+
+    /// That an attempt at a run is computed in one setting: session, parties and their keys.
+    pub fn of_attempt(run: JobId, attempt: Attempt, setup: [u8; 32]) -> Pledge {
+        Pledge {
+            round: Round(attempt.0),
+            ..Pledge::of_inputs(run, setup)
         }
     }
 

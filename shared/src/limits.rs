@@ -262,6 +262,16 @@ pub const PRODUCT_DIGITS_MAX: u32 = 12;
 /// Rounds of a joint computation: a comparison's eight, one for the greatest, the opening.
 pub const JOINT_ROUNDS_MAX: u32 = 16;
 
+/// Joint computations and learnings that one worker process leads at once, beside its trainings.
+pub const COMPUTATIONS_MAX: usize = 64;
+/// Attempts at one run of a joint computation that a worker takes part in: each opens once.
+pub const COMPUTATION_ATTEMPTS_MAX: u32 = 16;
+/// Bytes of one worker's step in a joint computation: the most that a place needs, for each value.
+pub const STEP_BYTES_MAX: usize = 48 * MATRIX_VALUES_MAX;
+/// Steps that a worker holds which came before it could take any; others are a round or two ahead.
+pub const EARLY_STEPS_MAX: usize = 8;
+/// Seconds that one learning may take.
+pub const LEARNING_SECONDS_MAX: u64 = 60 * 60;
 /// Learnings that one worker process is at at once; the others wait for their turn.
 pub const LEARNINGS_MAX: usize = 1;
 

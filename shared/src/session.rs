@@ -108,6 +108,8 @@ pub enum Input {
     Unpledged(Reason),
     /// The key that [`Effect::MakeKey`] asked for, or why there is none.
     Key(Result<Box<PrivateKey>, Reason>),
+    /// The turn that [`Effect::Turn`] asked for.
+    Turn,
     /// What [`Effect::Learn`] asked for, or why there is nothing.
     Learned(Box<Result<Learned, Reason>>),
     /// A message came back: its queue is gone, and with it the process behind it.
@@ -153,6 +155,9 @@ pub enum Effect {
     Review,
     /// Make a Paillier key of so many bits in the background; answer with [`Input::Key`].
     MakeKey(u32),
+    /// Wait for this session's turn to learn; answer with [`Input::Turn`]. The turn lasts as long as
+    /// the session.
+    Turn,
     /// Learn from files in the background; answer with [`Input::Learned`].
     Learn(Learner, Arc<Files>),
     /// The session is over.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -175,6 +176,7 @@ impl Driver {
                     self.inbox.put(Input::Admitted(verdict));
                 }
                 Effect::MakeKey(bits) => self.make_key(bits),
+                Effect::Turn => self.wait_for_turn(),
                 Effect::Learn(learner, files) => self.learn(learner, files),
                 Effect::Close => return false,
             }
@@ -313,22 +315,27 @@ impl Driver {
         });
     }
 
-    /// One at a time: it may take all processors and much memory.
+    /// Few at a time: a learning may take all processors and much memory.
+    fn wait_for_turn(&self) {
+        let (desk, inbox, fence) = (Arc::clone(&self.desk), self.inbox.clone(), self.fence);
+        self.runtime.spawn(async move {
+            let turn = Arc::clone(&desk.learning).acquire_owned().await;
+            desk.keep_turn(&fence, turn.expect("nobody closes the semaphore"));
+            inbox.put(Input::Turn);
+        });
+    }
+
     fn learn(&self, learner: Learner, files: Arc<Files>) {
         // An effect is handed on once; a copy would be one more of the rows.
-        let Some(files) = Arc::into_inner(files) else {
+        let (Some(files), Some(stop)) = (Arc::into_inner(files), self.desk.stop_of(&self.fence))
+        else {
             return;
         };
-        let (desk, inbox) = (Arc::clone(&self.desk), self.inbox.clone());
-        let (party, fence) = (self.desk.seat.party, self.fence);
+        let (inbox, party) = (self.inbox.clone(), self.desk.seat.party);
+        let learning = self
+            .runtime
+            .spawn_blocking(move || learn(party, learner, files, &stop));
         self.runtime.spawn(async move {
-            let turn = desk.learning.acquire().await;
-            let _turn = turn.expect("nobody closes the semaphore");
-            // Its session may have ended while it waited.
-            if !desk.has(&fence) {
-                return;
-            }
-            let learning = tokio::task::spawn_blocking(move || learn(party, learner, files));
             let learned = match learning.await {
                 Ok(learned) => learned,
                 Err(_) => Err(internal(party, "learning ended early")),
@@ -354,8 +361,13 @@ impl Driver {
 }
 
 /// What was learned, or why nothing.
-fn learn(party: PartyId, learner: Learner, files: Files) -> Result<Learned, Reason> {
-    learning::learn(learner, files).map_err(|error| Reason {
+fn learn(
+    party: PartyId,
+    learner: Learner,
+    files: Files,
+    stop: &AtomicBool,
+) -> Result<Learned, Reason> {
+    learning::learn(learner, files, stop).map_err(|error| Reason {
         code: ReasonCode::FileRefused,
         text: error.to_string(),
         party: Some(party),

@@ -11,6 +11,7 @@ mod metrics;
 mod target;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 
 use ndarray::Array2;
 use serde::Serialize;
@@ -92,7 +93,7 @@ impl<P: Serialize> Document<'_, P> {
 ///
 /// # Errors
 /// When a file is not what it should be, or leaves a bound, or nothing can be learned from it.
-pub fn learn(learner: Learner, files: Files) -> Result<Learned, Error> {
+pub fn learn(learner: Learner, files: Files, _stop: &AtomicBool) -> Result<Learned, Error> {
     let Files {
         feature,
         target,

@@ -34,14 +34,18 @@ use crate::computation::Shape;
 use crate::id::{JobId, PartyId, Round};
 use crate::job::{ComputeSpec, Fence, Reason, ReasonCode, Spec};
 use crate::joint::{self, Worker};
+use crate::limits::{COMPUTATION_ATTEMPTS_MAX, EARLY_STEPS_MAX, STEP_BYTES_MAX};
 use crate::mask::{MaskPublic, MaskSecret, Setup, SetupParty, setup_hash};
 use crate::seal::SealPublic;
 use crate::sharing::{self, Bundle, Input, Seeds};
 
 /// Reads the request of a joint computation and checks what this party can.
-fn vet(seat: &Seat, guest: PartyId, spec: &[u8]) -> Result<ComputeSpec, Reason> {
+fn vet(seat: &Seat, fence: &Fence, guest: PartyId, spec: &[u8]) -> Result<ComputeSpec, Reason> {
     let me = seat.party;
     let refused = |text: &str| Err(because(ReasonCode::RequestRefused, me, text));
+    if fence.attempt.0 > COMPUTATION_ATTEMPTS_MAX {
+        return refused("the run was attempted too often");
+    }
     let Ok(Spec::Compute(spec)) = serde_json::from_slice(spec) else {
         return refused("the request is none that this version reads");
     };
@@ -75,6 +79,8 @@ struct Place {
     inputs: Option<[Input; 3]>,
     /// What tells these inputs from any others.
     digest: [u8; 32],
+    /// What tells this attempt's setting from any other, once everybody's keys are known.
+    setup: [u8; 32],
     worker: Option<Worker>,
     /// Steps that came before this worker could take any.
     early: Vec<(usize, Round, Zeroizing<Vec<u8>>)>,
@@ -152,6 +158,7 @@ impl Place {
             index: inputs.index,
             inputs: Some(inputs.opened),
             digest: inputs.digest,
+            setup: [0; 32],
             worker: None,
             early: Vec::new(),
             addresses: BTreeMap::new(),
@@ -180,7 +187,7 @@ impl Place {
         everybody.sort_unstable();
         setup::check_joins(seat, fence, &everybody, &self.own, &begin.joins)?;
         let fault = |error: sharing::Error| because(ReasonCode::Protocol, me, error.to_string());
-        let setup = self.setup_hash(begin)?;
+        self.setup = self.setup_hash(begin)?;
         let at = |index: usize| -> (PartyId, MaskPublic) {
             let party = self.spec.workers[index % 3];
             let mask = begin.joins.iter().find(|join| join.party == party);
@@ -188,7 +195,8 @@ impl Place {
             (party, mask.map_or(self.own.mask, |join| join.mask))
         };
         let (previous, next) = (at(self.index + 2), at(self.index + 1));
-        let seeds = Seeds::agree(self.index, &self.mask, previous, next, &setup).map_err(fault)?;
+        let seeds =
+            Seeds::agree(self.index, &self.mask, previous, next, &self.setup).map_err(fault)?;
         self.addresses = setup::addresses(&begin.joins);
         let worker = Worker::new(self.index, self.spec.operation, inputs, seeds);
         let mut worker = worker.map_err(|error| broken(me, &error))?;
@@ -238,17 +246,21 @@ impl Place {
         (from, round): (PartyId, Round),
         body: &[u8],
     ) -> Result<Vec<Effect>, Reason> {
-        let from = self.spec.workers.iter().position(|party| *party == from);
-        match (from, &self.worker) {
-            (Some(from), Some(_)) => self.take(secrets, from, round, body),
-            // A letter is taken once, so there are a few at most.
-            (Some(from), None) => {
-                self.early
-                    .push((from, round, Zeroizing::new(body.to_vec())));
-                Ok(Vec::new())
-            }
-            (None, _) => Ok(Vec::new()),
+        let place = self.spec.workers.iter().position(|party| *party == from);
+        let Some(place) = place else {
+            return Ok(Vec::new());
+        };
+        if self.worker.is_some() {
+            return self.take(secrets, place, round, body);
         }
+        if body.len() > STEP_BYTES_MAX || self.early.len() >= EARLY_STEPS_MAX {
+            let text =
+                format!("party {from} sent longer or earlier steps than any computation has");
+            return Err(because(ReasonCode::Protocol, from, text));
+        }
+        self.early
+            .push((place, round, Zeroizing::new(body.to_vec())));
+        Ok(Vec::new())
     }
 
     fn take(
@@ -287,19 +299,31 @@ impl Place {
             effects.push(Effect::Send {
                 queue: queue.clone(),
                 envelope,
-                pledge: Some(self.pledge()),
+                pledge: Some(self.attempt_pledge()),
             });
         }
         self.sent.extend(effects.iter().cloned());
         Ok(effects)
     }
 
-    /// What the ledger keeps: one set of inputs for one run.
-    fn pledge(&self) -> Pledge {
+    /// What the ledger knows a run by, whatever jobs the platform makes of it.
+    fn run(&self) -> JobId {
         let ComputeSpec { panel, round, .. } = &self.spec;
         let run = setup::hash(format!("concord/v1 run {panel} {round}").as_bytes());
         let run: [u8; 16] = std::array::from_fn(|index| run[index]);
-        Pledge::of_inputs(JobId(Uuid::from_bytes(run)), self.digest)
+        JobId(Uuid::from_bytes(run))
+    }
+
+    /// What the ledger has on record before this party answers for its inputs: one set of them.
+    fn inputs_pledge(&self) -> Pledge {
+        Pledge::of_inputs(self.run(), self.digest)
+    }
+
+    /// What it has on record before a step leaves: one setting for one attempt, so that nobody opens
+    /// a run as often as it likes.
+    fn attempt_pledge(&self) -> Pledge {
+        let attempt = self.letters.fence.attempt;
+        Pledge::of_attempt(self.run(), attempt, self.setup)
     }
 
     /// A letter to another worker that is no step.
@@ -312,9 +336,15 @@ impl Place {
     ) -> Option<Effect> {
         let (party, queue, key) = to;
         let written = self.letters.write(secrets, kind, party, key, body);
-        written
-            .ok()
-            .map(|envelope| Effect::letter(queue.to_owned(), envelope))
+        let pledge = match kind {
+            Kind::Accept | Kind::Begin => Some(self.inputs_pledge()),
+            _ => None,
+        };
+        Some(Effect::Send {
+            queue: queue.to_owned(),
+            envelope: written.ok()?,
+            pledge,
+        })
     }
 }
 

@@ -149,9 +149,11 @@ impl Guest {
                 self.begin_if_complete(secrets, now)
             }
             Input::Returned { queue } => self.returned(secrets, now, &queue),
-            Input::Granted(_) | Input::Piece(..) | Input::Kept(..) | Input::Learned(_) => {
-                Vec::new()
-            }
+            Input::Granted(_)
+            | Input::Piece(..)
+            | Input::Kept(..)
+            | Input::Turn
+            | Input::Learned(_) => Vec::new(),
             Input::Ended => {
                 let mut effects = self.leave(secrets);
                 effects.push(Effect::Close);

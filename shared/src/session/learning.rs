@@ -12,7 +12,7 @@ use super::repeat::Repeat;
 use super::{Effect, Input, Seat, Standing, because, stopped};
 use crate::computation::FileKind;
 use crate::job::{LearnSpec, Phase, Reason, ReasonCode};
-use crate::limits::{FILE_BYTES_MAX, PIECE_BYTES};
+use crate::limits::{FILE_BYTES_MAX, LEARNING_SECONDS_MAX, PIECE_BYTES};
 use crate::local::learning::{Files, Learned};
 use crate::message::{EventBody, Grant, Outcome, Progress};
 use crate::seal::{self, ContentKey};
@@ -32,10 +32,12 @@ pub struct Learning {
 }
 
 enum Stage {
+    /// Its turn: files in memory are few at a time.
+    Waiting,
     /// Pieces that arrived, by file.
     Fetching(BTreeMap<FileKind, Zeroizing<Vec<u8>>>),
-    /// In the background.
-    Working,
+    /// In the background, since when.
+    Working(Duration),
     /// Files made and not handed in yet, and how many pieces of the first of them were.
     Keeping {
         files: Vec<(FileKind, Zeroizing<Vec<u8>>)>,
@@ -48,7 +50,7 @@ enum Stage {
 }
 
 impl Learning {
-    /// Sits down with a grant, and asks for the first piece.
+    /// Sits down with a grant, and waits for its turn.
     ///
     /// # Errors
     /// A reason to report when this party may not do the job.
@@ -73,7 +75,7 @@ impl Learning {
         let parties: Vec<_> = spec.party.into_iter().collect();
         seat.policy.vet_computing(me, &parties)?;
         let sealed = grant.key.as_deref().unwrap_or_default();
-        let context = LearnSpec::key_context(spec.panel);
+        let context = spec.key_context();
         let key = seal::open_input(seat.identity.sealing(), &context, sealed)
             .ok()
             .and_then(|bytes| ContentKey::from_bytes(&bytes).ok())
@@ -81,16 +83,15 @@ impl Learning {
                 let text = "the key of the job's files does not open";
                 because(ReasonCode::InputRefused, me, text)
             })?;
-        let mut learning = Learning {
+        let learning = Learning {
             seat: seat.clone(),
-            stage: Stage::Fetching(BTreeMap::new()),
+            stage: Stage::Waiting,
             spec,
             key,
             said: None,
             repeat: Repeat::from(now),
         };
-        let effects = learning.fetch(now);
-        Ok((learning, effects))
+        Ok((learning, vec![Effect::Turn]))
     }
 
     /// Asks for the next piece, or learns when all are there.
@@ -110,7 +111,7 @@ impl Learning {
             }
         }
         let mut files = std::mem::take(files);
-        self.stage = Stage::Working;
+        self.stage = Stage::Working(now);
         self.said = None;
         let files = Files {
             feature: files.remove(&FileKind::Feature).unwrap_or_default(),
@@ -127,6 +128,10 @@ impl Learning {
         input: Input,
     ) -> Vec<Effect> {
         match input {
+            Input::Turn if matches!(self.stage, Stage::Waiting) => {
+                self.stage = Stage::Fetching(BTreeMap::new());
+                self.fetch(now)
+            }
             Input::Piece(file, piece, sealed) => self.fetched(now, file, piece, sealed),
             Input::Learned(learned) => match *learned {
                 Ok(learned) => self.learned(secrets, now, learned),
@@ -161,7 +166,7 @@ impl Learning {
         let all = self.spec.files.get(&file).copied().unwrap_or_default();
         let got = files.entry(file).or_default();
         let due = (all - got.len() as u64).min(PIECE_BYTES as u64);
-        let context = LearnSpec::piece_context(self.spec.panel, UPLOADED, file, piece);
+        let context = LearnSpec::piece_context(self.spec.panel, UPLOADED, file, piece, 0);
         let opened = sealed.and_then(|sealed| self.key.open_piece(&context, &sealed).ok());
         match opened.filter(|opened| opened.len() as u64 == due) {
             Some(opened) => {
@@ -183,7 +188,7 @@ impl Learning {
         now: Duration,
         learned: Learned,
     ) -> Vec<Effect> {
-        let Stage::Working = self.stage else {
+        let Stage::Working(_) = self.stage else {
             return Vec::new();
         };
         let Learned {
@@ -226,7 +231,8 @@ impl Learning {
             }
             let plain = &bytes[from..bytes.len().min(from + PIECE_BYTES)];
             let LearnSpec { panel, round, .. } = self.spec;
-            let context = LearnSpec::piece_context(panel, round, *file, *piece);
+            let pieces = bytes.len().div_ceil(PIECE_BYTES) as u32;
+            let context = LearnSpec::piece_context(panel, round, *file, *piece, pieces);
             let event = EventBody::Keep {
                 file: *file,
                 piece: *piece,
@@ -277,6 +283,13 @@ impl Learning {
     }
 
     pub(super) fn tick(&mut self, now: Duration) -> Vec<Effect> {
+        if let Stage::Working(since) = self.stage
+            && now.saturating_sub(since) > Duration::from_secs(LEARNING_SECONDS_MAX)
+        {
+            let text = format!("learning took more than {LEARNING_SECONDS_MAX} s");
+            let reason = because(ReasonCode::FileRefused, self.seat.party, text);
+            return self.fail(now, reason);
+        }
         match &self.said {
             Some(event) if self.repeat.is_due(now) => vec![Effect::Report(event.clone())],
             _ => Vec::new(),

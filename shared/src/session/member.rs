@@ -139,6 +139,7 @@ impl Member {
             | Input::Key(_)
             | Input::Granted(_)
             | Input::Piece(..)
+            | Input::Turn
             | Input::Learned(_)
             | Input::Kept(..) => Vec::new(),
             // The guest notices: what it sends here comes back.

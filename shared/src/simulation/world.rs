@@ -4,6 +4,7 @@ mod platform;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -448,9 +449,13 @@ impl World {
                     let key_made = Box::new(self.federation.key());
                     self.tell(index, key, Input::Key(Ok(key_made)));
                 }
+                Effect::Turn => self.tell(index, key, Input::Turn),
                 Effect::Learn(learner, files) => {
                     let files = std::sync::Arc::into_inner(files).unwrap();
-                    let learned = Box::new(Ok(learning::learn(learner, files).unwrap()));
+                    let learned =
+                        Box::new(Ok(
+                            learning::learn(learner, files, &AtomicBool::new(false)).unwrap()
+                        ));
                     self.tell(index, key, Input::Learned(learned));
                 }
                 Effect::Close => {

@@ -54,7 +54,7 @@ impl Lead {
         seat: &Seat,
         grant: Grant,
     ) -> Result<(Lead, Vec<Effect>), Reason> {
-        let spec = vet(seat, seat.party, &grant.spec)?;
+        let spec = vet(seat, &grant.fence, seat.party, &grant.spec)?;
         let inputs = Inputs::open(seat, &spec, &grant.inputs)?;
         let letters = Correspondence::new(secrets, seat.clone(), grant.fence);
         let spec_hash = setup::hash(&grant.spec);
@@ -187,7 +187,8 @@ impl Lead {
             (Kind::Refuse, _) => match message::decode::<Reason>(body) {
                 Ok(reason) => Err(Reason {
                     text: reason.text.chars().take(REASON_CHARACTERS_MAX).collect(),
-                    party: reason.party.or(Some(from)),
+                    // It speaks for itself alone.
+                    party: Some(from),
                     ..reason
                 }),
                 Err(_) => Ok(Vec::new()),

@@ -37,8 +37,13 @@ impl Helper {
         offered: Offered,
     ) -> Result<(Helper, Vec<Effect>), Option<Effect>> {
         let seat = &offered.letters.seat;
-        let opened = vet(seat, offered.from, &offered.offer.spec)
-            .and_then(|spec| Inputs::open(seat, &spec, &offered.offer.inputs).map(|i| (spec, i)));
+        let opened = vet(
+            seat,
+            &offered.letters.fence,
+            offered.from,
+            &offered.offer.spec,
+        )
+        .and_then(|spec| Inputs::open(seat, &spec, &offered.offer.inputs).map(|i| (spec, i)));
         let (spec, inputs) = match opened {
             Ok(opened) => opened,
             Err(reason) => return Err(offered.refuse(secrets, &reason)),
@@ -117,7 +122,7 @@ impl Helper {
         body: &[u8],
     ) -> Result<Vec<Effect>, Reason> {
         let mut effects = match kind {
-            Kind::Begin if from == self.guest.party => {
+            Kind::Begin if from == self.guest.party && self.place.inputs.is_some() => {
                 let begin: Result<Begin, _> = message::decode(body);
                 let me = self.place.me();
                 let begin = begin.map_err(|_| {
@@ -164,6 +169,7 @@ impl Helper {
     /// Says why it cannot go on; the seat stays until the guest leaves, to say it again.
     fn refuse(&mut self, secrets: &mut dyn CryptoRng, reason: &Reason) -> Vec<Effect> {
         self.place.worker = None;
+        self.place.inputs = None;
         self.place.sent.clear();
         self.answer(secrets, Kind::Refuse, reason)
     }
