@@ -162,7 +162,7 @@ pub enum Error {
     /// The caller has given this name to another request.
     #[error("the idempotency key belongs to another request")]
     KeyReused,
-    /// A piece of a file, or an input, that is none: too long, or too far from the file's beginning.
+    /// An input, or a piece of a file: too long, or too far from the file's beginning.
     #[error("{what}: {found} is more than the {most} that there may be")]
     Oversized {
         /// What it is.
@@ -234,6 +234,7 @@ pub struct NewJob {
 }
 
 /// A caller's name for a request: the request may be sent again, and is still one job.
+#[derive(Clone)]
 pub struct Key {
     text: String,
     request: [u8; 32],

@@ -72,7 +72,7 @@ CREATE TABLE inputs (
         CHECK (protection IN ('server-split', 'client-sealed')),
     matrix_rows BIGINT NOT NULL,    -- rows of the matrix
     matrix_columns BIGINT NOT NULL, -- columns of the matrix
-    bundle BLOB,                    -- sharing::Bundle, each part sealed to its worker; gone once the run ended
+    bundle BLOB,                    -- sharing::Bundle, sealed to its workers; gone once the run ended
     filled_at BIGINT NOT NULL,      -- when it came
     PRIMARY KEY (job, position)
 );

@@ -121,7 +121,7 @@ impl Store {
         })
     }
 
-    /// Forgets the uploads that were begun at least `older` ago and that no job took over; how many.
+    /// Forgets uploads that were begun at least `older` ago and that no job took over; how many.
     ///
     /// # Errors
     /// An outage.

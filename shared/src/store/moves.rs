@@ -97,8 +97,7 @@ impl Row {
         self.fence().as_ref() == Some(fence)
     }
 
-    /// Whether the job now waits for a worker: every input is there, and it may take `duration` from
-    /// now.
+    /// Whether the job now waits for a worker: every input is there, and it may take `duration`.
     pub(crate) fn fill(&mut self, duration: i64, now: i64) -> bool {
         let filled = self.take(Transition::Fill, now);
         if filled {

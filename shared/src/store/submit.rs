@@ -23,6 +23,13 @@ pub(super) struct Named {
     job: String,
 }
 
+impl Named {
+    /// What names its row.
+    pub(super) fn id(&self) -> (i64, &str) {
+        (self.owner, &self.idempotency_key)
+    }
+}
+
 impl Key {
     pub(super) fn row(&self, owner: i64, job: JobId) -> Named {
         Named {

@@ -18,7 +18,8 @@ use crate::store::schema::{
     inputs, jobs, panel_participants, panel_runs, panels, requests, submissions, uploaded_pieces,
     uploads,
 };
-use crate::store::{Error, Job, Store, write};
+use crate::store::submit::Named;
+use crate::store::{Error, Job, Key, Store, write};
 
 /// A run to be written, and what its job is until then.
 struct NewRun {
@@ -78,6 +79,62 @@ impl NewRun {
     }
 }
 
+/// A panel job's own row, without times.
+#[derive(Insertable)]
+#[diesel(table_name = panels)]
+struct PanelValues {
+    id: String,
+    name: String,
+    creator: String,
+    client_sealed: bool,
+    job: String,
+    worker_key: Option<Vec<u8>>,
+    api_key: Option<Vec<u8>>,
+}
+
+/// A [`NewPanel`] as the tables take it.
+struct Making {
+    panel: PanelValues,
+    /// Position and email.
+    parties: Vec<(i64, String)>,
+    run: NewRun,
+    input: Option<Input>,
+    upload: Option<String>,
+    named: Option<Named>,
+}
+
+impl Making {
+    fn new(new: NewPanel, owner: i64, deadline: Duration) -> Result<Making, Error> {
+        let creator = new.creator.as_str().to_owned();
+        let position = new.parties.iter().position(|email| *email == new.creator);
+        let input = match (new.fill, position) {
+            (Some(fill), Some(position)) => Some(Input::new(position, &fill)?),
+            (_, _) => None,
+        };
+        let parties = new.parties.iter().enumerate();
+        let parties = parties.map(|(position, email)| (position as i64, email.as_str().to_owned()));
+        let run = NewRun::new(new.spec, owner, creator.clone(), &new.echo, deadline);
+        let (upload, keys) = new.upload.unzip();
+        let (worker_key, api_key) = keys.map(|keys| (keys.worker, keys.api)).unzip();
+        Ok(Making {
+            panel: PanelValues {
+                id: new.id.to_string(),
+                name: row::text(&new.name),
+                creator,
+                client_sealed: new.client_sealed,
+                job: run.id.clone(),
+                worker_key,
+                api_key,
+            },
+            parties: parties.collect(),
+            named: new.key.map(|key| key.row(owner, run.job)),
+            run,
+            input,
+            upload: upload.map(|upload| upload.0.to_string()),
+        })
+    }
+}
+
 /// Writes a [`NewRun`] of the panel job with this number; its order. Once per database.
 macro_rules! insert_run {
     ($connection:ident, $run:expr, $panel:expr, $now:expr) => {{
@@ -108,7 +165,7 @@ macro_rules! insert_run {
     }};
 }
 
-/// Makes the upload that of the panel job with this number, which learns from it; once per database.
+/// Gives the upload to the panel job with this number, which learns from it; once per database.
 macro_rules! attach_upload {
     ($connection:ident, $upload:expr, $spec:expr, $panel:expr) => {{
         let upload: &Option<String> = $upload;
@@ -139,9 +196,9 @@ macro_rules! attach_upload {
 }
 
 impl Store {
-    /// Makes a panel job and its first run, which takes over the upload: all of it or nothing. A run
-    /// of a joint computation awaits inputs for [`limits::INPUT_DEADLINE_SECONDS`]; learning may
-    /// take `deadline`. That the creator is a participant, and the shape of its input in order, is
+    /// Makes a panel job and its first run, which takes over the upload: all of it or nothing. A
+    /// run of a joint computation awaits inputs for [`limits::INPUT_DEADLINE_SECONDS`]; learning
+    /// may take `deadline`. That the creator is a participant, and the shape of its input in order, is
     /// for the caller to check.
     ///
     /// # Errors
@@ -149,24 +206,10 @@ impl Store {
     /// the upload is gone or its pieces are not those of the files that the spec names.
     pub async fn create_panel(&self, new: NewPanel, deadline: Duration) -> Result<Created, Error> {
         let owner = row::integer("party", new.owner.0)?;
-        let creator = new.creator.as_str().to_owned();
-        let position = new.parties.iter().position(|email| *email == new.creator);
-        let input = match (new.fill, position) {
-            (Some(fill), Some(position)) => Some(Input::new(position, &fill)?),
-            (_, _) => None,
-        };
-        let run = NewRun::new(new.spec, owner, creator.clone(), &new.echo, deadline);
-        let (id, key) = (new.id, new.key);
-        let named = key.as_ref().map(|key| key.row(owner, run.job));
-        let parties: Vec<(i64, String)> = (new.parties.iter().enumerate())
-            .map(|(position, email)| (position as i64, email.as_str().to_owned()))
-            .collect();
-        let (upload, keys) = new.upload.map_or((None, None), |(upload, keys)| {
-            (Some(upload.0.to_string()), Some((keys.worker, keys.api)))
-        });
-        let name = row::text(&new.name);
+        let (panel, key) = (new.id, new.key.clone());
+        let making = Making::new(new, owner, deadline)?;
         let created = write!(self, async |connection, now| {
-            if let Some(named) = &named {
+            if let Some(named) = &making.named {
                 // Waits for another request with this key.
                 let is_new = diesel::insert_into(submissions::table)
                     .values(named)
@@ -177,19 +220,11 @@ impl Store {
                     return Ok(None);
                 }
             }
-            let (worker_key, api_key) = keys
-                .as_ref()
-                .map_or((None, None), |(worker, api)| (Some(worker), Some(api)));
+            let run = &making.run;
             // Waits for another job of this name.
             let number: Option<i64> = diesel::insert_into(panels::table)
                 .values((
-                    panels::id.eq(id.to_string()),
-                    panels::name.eq(&name),
-                    panels::creator.eq(&creator),
-                    panels::client_sealed.eq(new.client_sealed),
-                    panels::job.eq(&run.id),
-                    panels::worker_key.eq(worker_key),
-                    panels::api_key.eq(api_key),
+                    &making.panel,
                     panels::created_at.eq(now),
                     panels::updated_at.eq(now),
                 ))
@@ -199,13 +234,14 @@ impl Store {
                 .await
                 .optional()?;
             let Some(number) = number else {
-                let made_now = submissions::job.eq(&run.id);
-                diesel::delete(submissions::table.filter(made_now))
-                    .execute(connection)
-                    .await?;
+                if let Some(named) = &making.named {
+                    diesel::delete(submissions::table.find(named.id()))
+                        .execute(connection)
+                        .await?;
+                }
                 return Ok(Some(Created::NameTaken));
             };
-            for (position, email) in &parties {
+            for (position, email) in &making.parties {
                 diesel::insert_into(panel_participants::table)
                     .values((
                         panel_participants::panel.eq(number),
@@ -215,26 +251,29 @@ impl Store {
                     .execute(connection)
                     .await?;
             }
-            let order = insert_run!(connection, &run, number, now);
-            if let Some(input) = &input {
+            let order = insert_run!(connection, run, number, now);
+            if let Some(input) = &making.input {
                 diesel::insert_into(inputs::table)
                     .values(input.row(&run.id, now))
                     .execute(connection)
                     .await?;
             }
-            attach_upload!(connection, &upload, &run.spec, number);
-            Ok(Some(Created::Run(run.made(id, order))))
+            attach_upload!(connection, &making.upload, &run.spec, number);
+            Ok(Some(Created::Run(run.made(panel, order))))
         })?;
         match (created, key) {
             (Some(created), _) => Ok(created),
-            (None, Some(key)) => {
-                let submitted = self.submitted(owner, &key).await?;
-                let job = self.job(submitted.job).await?;
-                let run = job.as_ref().and_then(run_of);
-                run.map(Created::Run).ok_or(Error::KeyReused)
-            }
+            (None, Some(key)) => self.created(owner, &key).await,
             (None, None) => unreachable!("only a key is there already"),
         }
+    }
+
+    /// What came of the key when it was new.
+    async fn created(&self, owner: i64, key: &Key) -> Result<Created, Error> {
+        let submitted = self.submitted(owner, key).await?;
+        let job = self.job(submitted.job).await?;
+        let run = job.as_ref().and_then(run_of);
+        run.map(Created::Run).ok_or(Error::KeyReused)
     }
 
     /// Runs a panel job again, when its current run has ended: a joint computation awaits new

@@ -28,8 +28,8 @@ macro_rules! clear_runs {
 
 impl Store {
     /// Deletes a panel job at once, running or not, with its inputs, files, keys and results; its
-    /// name is free again. Its runs stay as jobs that nobody takes part in, the last one cancelled if
-    /// it had not ended. False: there is no such job.
+    /// name is free again. Its runs stay as jobs that nobody takes part in, the last one cancelled
+    /// if it had not ended. False: there is no such job.
     ///
     /// # Errors
     /// An outage; a row that cannot be read.

@@ -68,7 +68,7 @@ impl Store {
         let (found, total): (Vec<PanelRow>, i64) = read!(self, readers, |connection, _now| {
             let own =
                 panel_participants::table.filter(panel_participants::email.eq(email.as_str()));
-            let total = own.clone().count().get_result(connection).await?;
+            let total = own.count().get_result(connection).await?;
             let page = own
                 .order(panel_participants::panel.desc())
                 .offset(skipped)
@@ -151,8 +151,8 @@ impl Store {
         found.map(row::job).transpose()
     }
 
-    /// The finished runs of a panel job, newest first: the `page`th, from 1, of `size` runs, at most
-    /// [`limits::SUBMISSIONS_PAGE_MAX`]; and how many there are in all.
+    /// The finished runs of a panel job, newest first: the `page`th, from 1, of `size` runs, at
+    /// most [`limits::SUBMISSIONS_PAGE_MAX`]; and how many there are in all.
     ///
     /// # Errors
     /// As [`Store::panel`].
