@@ -1,5 +1,5 @@
 //! The panel: jobs of accounts instead of parties (the second API document). A job computes over
-//! three participants' matrices, or learns from one's files; each run of it is a job like any other.
+//! three participants' matrices, or learns from one's files; each run of it is a job like all jobs.
 
 mod files;
 mod form;
