@@ -33,7 +33,7 @@ queues() {
     case $1 in
     party-[1-9]*)
         [[ ${1#party-} =~ ^[0-9]+$ ]] || die "no user $1"
-        echo "(party[.]${1#party-}[.](guest|host|infer)|session[.]${1#party-}[.].*)"
+        echo "(party[.]${1#party-}[.](guest|host|infer|compute)|session[.]${1#party-}[.].*)"
         ;;
     arbiter) echo '(arbiter|session[.]1[.].*)' ;;
     api) echo 'submissions' ;;

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod directory;
 pub mod export;
 pub mod federation;
+pub mod fill;
 mod office;
 pub mod party;
 pub mod process;

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use concord::demo;
 use concord::export;
 use concord::federation::Federation;
+use concord::fill;
 use concord::party;
 use concord::process::{Broker, Party, Platform};
 use concord::result;
@@ -84,6 +85,8 @@ enum Command {
     User(users::Command),
     /// Print what a job made for a party, opened with its key: scores, or a model.
     Result(Wanted),
+    /// Give a joint computation your numbers, split on this machine so that nobody else reads them.
+    Fill(fill::Own),
     /// Print a trained model as JSON, opened with a party's own key.
     Export {
         /// The federation file.
@@ -294,23 +297,9 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Submit(batch) => send(batch).await,
-        Command::Result(wanted) => {
-            let folder = Path::new("");
-            let ca = wanted.ca.as_deref();
-            let token = wanted.token.as_deref();
-            let token =
-                token.map(|reference| secret::read("--token", reference, folder, &environment));
-            let options = result::Options {
-                order: wanted.order,
-                api: wanted.api,
-                authorities: ca.map(|ca| tls::authorities("--ca", ca)).transpose()?,
-                token: token.transpose()?.map(|text| Token::new(text.to_string())),
-                config: wanted.config,
-                party: wanted.party,
-                key: wanted.key,
-            };
-            let opened = result::open(&options, &environment).await?;
-            print(&serde_json::to_string_pretty(&opened)?);
+        Command::Result(wanted) => open(wanted).await,
+        Command::Fill(own) => {
+            print(&fill::run(own, &environment).await?);
             Ok(())
         }
         Command::Export {
@@ -327,10 +316,35 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
     }
 }
 
+async fn open(wanted: Wanted) -> anyhow::Result<()> {
+    let options = result::Options {
+        order: wanted.order,
+        api: wanted.api,
+        authorities: authorities(wanted.ca.as_deref())?,
+        token: token(wanted.token.as_deref())?,
+        config: wanted.config,
+        party: wanted.party,
+        key: wanted.key,
+    };
+    let opened = result::open(&options, &environment).await?;
+    print(&serde_json::to_string_pretty(&opened)?);
+    Ok(())
+}
+
+/// What `--ca` names.
+fn authorities(ca: Option<&Path>) -> anyhow::Result<Option<String>> {
+    ca.map(|ca| tls::authorities("--ca", ca)).transpose()
+}
+
+/// What `--token` refers to.
+fn token(reference: Option<&str>) -> anyhow::Result<Option<Token>> {
+    let read = |reference| secret::read("--token", reference, Path::new(""), &environment);
+    let text = reference.map(read).transpose()?;
+    Ok(text.map(|text| Token::new(text.to_string())))
+}
+
 async fn send(batch: Batch) -> anyhow::Result<()> {
-    let folder = Path::new("");
-    let ca = batch.ca.as_deref();
-    let authorities = ca.map(|ca| tls::authorities("--ca", ca)).transpose()?;
+    let authorities = authorities(batch.ca.as_deref())?;
     let broker = match batch.http {
         true => None,
         false => Some(
@@ -338,20 +352,18 @@ async fn send(batch: Batch) -> anyhow::Result<()> {
                 &batch.broker,
                 batch.queue_prefix,
                 None,
-                folder,
+                Path::new(""),
                 &environment,
             )?
             .vouched_for_by(authorities.clone()),
         ),
     };
-    let token = batch.token.as_deref();
-    let token = token.map(|reference| secret::read("--token", reference, folder, &environment));
     let options = submit::Options {
         file: batch.file,
         api: batch.api,
         authorities,
         broker,
-        token: token.transpose()?.map(|text| Token::new(text.to_string())),
+        token: token(batch.token.as_deref())?,
         again: batch.again,
         report: batch.report,
     };

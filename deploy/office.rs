@@ -13,6 +13,44 @@ use crate::data_dir::{key_file, ledger_file, read_key_file};
 use crate::directory::Directory;
 use crate::federation::Federation;
 use crate::process::PartyFile;
+use crate::settings;
+
+/// The names and keys that a configuration pins: those of a `party.toml`'s directory, or those that
+/// a standalone federation made for itself.
+///
+/// # Errors
+/// Names the field and the rule.
+pub(crate) fn pinned(config: &Path, environment: Environment<'_>) -> anyhow::Result<Directory> {
+    let shown = config.display();
+    let text = std::fs::read_to_string(config).with_context(|| format!("cannot read {shown}"))?;
+    let table: toml::Table = settings::parse(&text).with_context(|| format!("in {shown}"))?;
+    if table.contains_key("data_dir") {
+        return made(&Federation::read(config, environment)?);
+    }
+    let (file, folder) = PartyFile::read(config)?;
+    Directory::read(&folder.join(&file.directory))
+}
+
+/// The names and keys of a standalone federation.
+fn made(federation: &Federation) -> anyhow::Result<Directory> {
+    let Federation {
+        data_dir, parties, ..
+    } = federation;
+    let everybody = [PartyId::ARBITER]
+        .into_iter()
+        .chain(parties.keys().copied());
+    let mut keys = BTreeMap::new();
+    for id in everybody {
+        let identity =
+            read_key_file(&key_file(data_dir, id)).context("has this federation run yet?")?;
+        keys.insert(id, identity.public());
+    }
+    let names = parties.iter().map(|(id, one)| (*id, one.name.clone()));
+    Ok(Directory {
+        names: names.collect(),
+        keys,
+    })
+}
 
 /// Where one party's papers are.
 pub(crate) struct Office {
@@ -64,33 +102,20 @@ impl Office {
         party: PartyId,
         environment: Environment<'_>,
     ) -> anyhow::Result<Office> {
-        let Federation {
-            data_dir, parties, ..
-        } = Federation::read(config, environment)?;
+        let federation = Federation::read(config, environment)?;
         ensure!(
-            parties.contains_key(&party),
+            federation.parties.contains_key(&party),
             "party {party} is not in {}",
             config.display()
         );
-        let everybody = [PartyId::ARBITER]
-            .into_iter()
-            .chain(parties.keys().copied());
-        let mut peers = BTreeMap::new();
-        for id in everybody {
-            let identity =
-                read_key_file(&key_file(&data_dir, id)).context("has this federation run yet?")?;
-            peers.insert(id, identity.public());
-        }
-        let key = key_file(&data_dir, party);
+        let directory = made(&federation)?;
+        let key = key_file(&federation.data_dir, party);
         Ok(Office {
             party,
-            names: parties
-                .into_iter()
-                .map(|(id, one)| (id, one.name))
-                .collect(),
             own: read_key_file(&key)?.public(),
-            peers,
-            ledger: ledger_file(&data_dir, party),
+            names: directory.names,
+            peers: directory.keys,
+            ledger: ledger_file(&federation.data_dir, party),
             key,
         })
     }

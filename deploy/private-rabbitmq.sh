@@ -29,9 +29,6 @@ make() {
     certificates "$dir"
     # shellcheck disable=SC2086
     "$here/broker-users.sh" passwords "$dir/users" $USERS
-    # shellcheck disable=SC2086
-    (umask 077 && "$here/broker-users.sh" definitions "$dir/users" $USERS >"$dir/definitions.json")
-    own_secret "$dir/definitions.json"
     read -r port port_tls port_distribution port_epmd < <(free_ports 4)
     cat >"$dir/rabbitmq.conf" <<CONF
 listeners.tcp.1 = 127.0.0.1:$port
@@ -49,6 +46,17 @@ CONF
     own_directory "$dir/mnesia"
     own_directory "$dir/log"
     echo "$port $port_tls $port_distribution $port_epmd" >"$dir/ports"
+}
+
+# At each start, as a newer Concord may have other queues.
+grant() {
+    local dir=$1
+    (
+        umask 077
+        cd "$dir/users"
+        "$here/broker-users.sh" definitions . * >"$dir/definitions.json"
+    )
+    own_secret "$dir/definitions.json"
 }
 
 ports() {
@@ -87,6 +95,7 @@ start() {
     [ -e "$dir/ports" ] || make "$dir"
     ports "$dir"
     [ ! -e "$dir/group" ] || ended "$dir" || die "it runs already"
+    grant "$dir"
     # The server's cookie, its rights and its working directory are all the server's own.
     cd "$dir"
     setsid "${as_server[@]}" env HOME="$dir/home" LC_ALL=C.UTF-8 RABBITMQ_CONF_ENV_FILE=/dev/null \

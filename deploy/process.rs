@@ -402,7 +402,7 @@ impl Party {
         let Party { broker, worker } = self;
         if worker.policy.is_missing() {
             let party = worker.party;
-            tracing::warn!(%party, "Party {party} has no policy that names a relation: it refuses every job");
+            tracing::warn!(%party, "Party {party} has no policy that names a relation: it refuses every job that uses its rows");
         }
         let bus = broker.connect()?;
         serve_probes(health, None, &bus, &shutdown).await?;

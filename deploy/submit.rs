@@ -182,6 +182,11 @@ impl Work {
                 self.counts.accepted += 1;
                 self.open.insert(order, index);
             }
+            Answer::Created { panel } => {
+                *outcome = Outcome::created(panel);
+                self.counts.accepted += 1;
+                self.counts.ended += 1;
+            }
             Answer::Refused { code, message } => {
                 outcome.status = Some("refused".to_owned());
                 outcome.reason = Some(code.to_string());

@@ -31,12 +31,13 @@ mod bench {
     pub(crate) mod memory;
     pub(crate) mod polls;
     pub(crate) mod rounds;
+    pub(crate) mod uploads;
 }
 
 use std::fs;
 use std::path::PathBuf;
 
-use bench::{celery::Celery, chaos, cost, figures, jobs, memory, polls, rounds};
+use bench::{celery::Celery, chaos, cost, figures, jobs, memory, polls, rounds, uploads};
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -74,6 +75,8 @@ enum What {
     Polls,
     /// Memory of all processes together, idle and at work.
     Memory,
+    /// Memory of the API while the longest files pass through it.
+    Uploads,
     /// All of these.
     All,
     /// Every fault, 20 times or as often as --repeat says: how soon a training goes on, and that
@@ -114,6 +117,9 @@ fn main() {
         }
         if all || matches!(what, What::Memory) {
             note("memory", memory::measure().await);
+        }
+        if all || matches!(what, What::Uploads) {
+            note("uploads", uploads::measure().await);
         }
         if is_chaos {
             note("chaos", chaos::measure(repeat).await);

@@ -9,6 +9,7 @@ mod callers;
 mod canary;
 mod distributed;
 mod faults;
+mod panel;
 mod parity;
 mod privacy;
 mod seed;

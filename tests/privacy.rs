@@ -5,6 +5,7 @@
 
 mod letters;
 mod needles;
+mod panel;
 mod platform;
 mod recorder;
 mod unsealed;

@@ -2,6 +2,7 @@
 
 mod client;
 mod distributed;
+pub(crate) mod people;
 mod process;
 mod request;
 mod rows;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::bus::Token;
+use shared::id::PanelId;
 
 use super::batch::Line;
 use crate::tls;
@@ -42,15 +43,21 @@ pub(crate) struct Client {
     http: reqwest::Client,
     token: Option<Token>,
     /// What every address starts with.
-    pub(super) base: String,
+    pub(crate) base: String,
 }
 
-/// The envelope of every answer.
+/// The envelope of every answer, in either dialect: that of the panel has `msg` for `message`, and
+/// its fields beside it.
 #[derive(Deserialize)]
 pub(super) struct Envelope {
     pub(super) code: u16,
+    #[serde(default)]
     pub(super) data: Value,
     pub(super) message: Option<String>,
+    pub(super) msg: Option<String>,
+    /// A job of the panel.
+    #[serde(rename = "jobID")]
+    pub(super) panel: Option<PanelId>,
 }
 
 /// How a job ended.
@@ -213,6 +220,30 @@ impl Client {
             }
         };
         answer.await.with_context(|| format!("GET {address}"))
+    }
+
+    /// What a path of `/sdk/computation/*` answers, to a body if there is one.
+    ///
+    /// # Errors
+    /// The API's own sentence, or why there is none.
+    pub(crate) async fn flat<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<String>,
+    ) -> anyhow::Result<T> {
+        let address = format!("{}{path}", self.base);
+        let answer = async {
+            let request = match body {
+                Some(body) => self.http.post(&address).body(body),
+                None => self.http.get(&address),
+            };
+            let fields: Value = self.known(request).send().await?.json().await?;
+            if fields["code"] != StatusCode::OK.as_u16() {
+                bail!("{}", fields["msg"].as_str().unwrap_or("it did not say why"));
+            }
+            Ok(serde_json::from_value(fields)?)
+        };
+        answer.await.with_context(|| address.clone())
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use shared::bus::{self, Bus, Consumer, Properties, QueueKind, Token};
+use shared::id::PanelId;
 use shared::limits::{
     BATCH_REPEAT_SECONDS, BATCH_REPEAT_SECONDS_MAX, BATCH_UNANSWERED_MAX, RETRY_MILLISECONDS,
     RETRY_MILLISECONDS_MAX,
@@ -21,6 +22,8 @@ use super::client::{Client, Envelope};
 
 /// Requests by HTTP at once.
 const REQUESTS_MAX: usize = 8;
+/// The code of every answer that is no refusal.
+const SUCCESS: u16 = 200;
 
 /// What the API said of a line.
 pub(super) enum Answer {
@@ -30,6 +33,8 @@ pub(super) enum Answer {
         /// Of a training.
         model: Option<i64>,
     },
+    /// It is a job of the panel, and awaits its participants' inputs.
+    Created { panel: PanelId },
     /// It is none, and will be none.
     Refused { code: u16, message: String },
 }
@@ -40,10 +45,14 @@ impl Answer {
             code,
             data,
             message,
+            msg,
+            panel,
         } = envelope;
-        match message {
-            Some(message) => Ok(Answer::Refused { code, message }),
-            None => Ok(Answer::Accepted {
+        let refused = msg.filter(|_| code != SUCCESS);
+        match (message.or(refused), panel) {
+            (Some(message), _) => Ok(Answer::Refused { code, message }),
+            (None, Some(panel)) => Ok(Answer::Created { panel }),
+            (None, None) => Ok(Answer::Accepted {
                 order: data["order_id"]
                     .as_i64()
                     .context("an answer without order")?,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use shared::id::PanelId;
+use shared::job::JobStatus;
 
 use super::batch::Line;
 
@@ -16,7 +18,9 @@ const TOLD: usize = 5;
 pub(super) struct Outcome {
     pub(super) order: Option<i64>,
     pub(super) model: Option<i64>,
-    /// `finished`, `failed`, `canceled` or `refused`.
+    /// The job of the panel, if it is one.
+    pub(super) panel: Option<PanelId>,
+    /// `finished`, `failed`, `canceled`, `refused`, or `awaiting_input` of a job of the panel.
     pub(super) status: Option<String>,
     /// The code of why not well.
     pub(super) reason: Option<String>,
@@ -25,9 +29,18 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// Of a job of the panel: its end is its participants' affair.
+    pub(super) fn created(panel: PanelId) -> Outcome {
+        Outcome {
+            panel: Some(panel),
+            status: Some(JobStatus::AwaitingInput.as_str().to_owned()),
+            ..Outcome::default()
+        }
+    }
+
     /// Whether it ended as it should.
     pub(super) fn well(&self) -> bool {
-        self.status.as_deref() == Some("finished")
+        self.status.as_deref() == Some("finished") || self.panel.is_some()
     }
 
     fn status(&self) -> &str {
@@ -38,7 +51,7 @@ impl Outcome {
 /// A JSON object per line of the batch.
 pub(super) fn report(lines: &[Arc<Line>], outcomes: &[Outcome]) -> String {
     let entry = |(line, outcome): (&Arc<Line>, &Outcome)| {
-        let object = json!({
+        let mut object = json!({
             "key": line.key,
             "line": line.number,
             "model_id": outcome.model,
@@ -47,6 +60,9 @@ pub(super) fn report(lines: &[Arc<Line>], outcomes: &[Outcome]) -> String {
             "status": outcome.status(),
             "text": outcome.text,
         });
+        if let Some(panel) = outcome.panel {
+            object["jobID"] = Value::from(panel.to_string());
+        }
         format!("{object}\n")
     };
     lines.iter().zip(outcomes).map(entry).collect()
@@ -86,6 +102,13 @@ pub(super) fn tell(
             out,
             "and {} more; --report FILE writes all",
             bad.len() - TOLD
+        )?;
+    }
+    let created = |(line, outcome): (&Arc<Line>, &Outcome)| Some((line.number, outcome.panel?));
+    for (line, panel) in lines.iter().zip(outcomes).filter_map(created).take(TOLD) {
+        writeln!(
+            out,
+            "line {line} is job {panel}; each participant fills it in: concord fill --job {panel}"
         )?;
     }
     if let Some(order) = bad.iter().find_map(|(_, outcome)| outcome.order) {

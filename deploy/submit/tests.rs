@@ -1,3 +1,5 @@
+use shared::id::PanelId;
+
 use super::batch::{Line, read};
 use super::summary::{self, Outcome};
 use super::*;
@@ -105,6 +107,7 @@ fn a_summary_names_bad_lines_and_what_to_do() {
     let outcome = |order, status: &str, reason: Option<&str>| Outcome {
         order,
         model: Some(1),
+        panel: None,
         status: Some(status.to_owned()),
         reason: reason.map(str::to_owned),
         text: reason.map(|_| "No such rows.".to_owned()),
@@ -136,4 +139,27 @@ fn a_summary_names_bad_lines_and_what_to_do() {
         second,
         r#"{"key":"k-2","line":2,"model_id":1,"order_id":12,"reason":"NO_ROWS","status":"failed","text":"No such rows."}"#
     );
+}
+
+#[test]
+fn a_job_of_the_panel_is_there_and_its_participants_are_told_what_to_do() {
+    let line = Arc::new(Line {
+        number: 3,
+        route: "/sdk/computation/panel/createJobByInput".to_owned(),
+        key: "k".to_owned(),
+        body: String::new(),
+    });
+    let outcome = Outcome::created(PanelId([0; 32]));
+    assert!(outcome.well());
+    let (lines, outcomes) = ([line], [outcome]);
+    let mut out = Vec::new();
+    summary::tell(&mut out, "http://h:1", &lines, &outcomes).expect("in memory");
+    let told = String::from_utf8(out).expect("UTF-8");
+    assert_eq!(
+        told,
+        "1 lines: 1 awaiting_input\nline 3 is job 0; each participant fills it in: concord fill \
+         --job 0\n"
+    );
+    let report = summary::report(&lines, &outcomes);
+    assert!(report.contains(r#""jobID":"0""#), "{report}");
 }

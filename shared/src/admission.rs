@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::hyperparameters::Hyperparameters;
-use crate::id::{JobId, PartyId, Round};
+use crate::id::{Attempt, JobId, PartyId, Round};
 use crate::job::{
     Cohort as Queries, Fence, InferSpec, Kind, Protection, Reason, ReasonCode, TrainSpec,
 };
@@ -94,6 +94,38 @@ pub struct Pledge {
     pub batch: u32,
     /// SHA-256 of the model, or of whatever else the question carries.
     pub model: [u8; 32],
+}
+
+impl Pledge {
+    /// The kind of a pledge that is no answer to a question.
+    const INPUTS: u8 = 255;
+
+    /// That a run is computed with one set of inputs.
+    pub fn of_inputs(run: JobId, digest: [u8; 32]) -> Pledge {
+        Pledge {
+            job: run,
+            kind: Pledge::INPUTS,
+            round: Round(0),
+            batch: 0,
+            model: digest,
+        }
+    }
+
+    /// That an attempt at a run is computed in one setting: session, parties and their keys.
+    pub fn of_attempt(run: JobId, attempt: Attempt, setup: [u8; 32]) -> Pledge {
+        Pledge {
+            round: Round(attempt.0),
+            ..Pledge::of_inputs(run, setup)
+        }
+    }
+
+    /// Why nothing leaves when the ledger has another pledge in its place.
+    pub fn broken(&self) -> ReasonCode {
+        match self.kind {
+            Pledge::INPUTS => ReasonCode::InputsChanged,
+            _ => ReasonCode::ModelChanged,
+        }
+    }
 }
 
 /// The ledger's answer to an [`Admission`].
@@ -198,6 +230,7 @@ pub fn refused(me: PartyId, code: ReasonCode) -> Reason {
         ReasonCode::ModelMissing => "was given a model that another party signed than trained it",
         ReasonCode::LedgerUnavailable => "cannot use its ledger now",
         ReasonCode::ModelChanged => "answered this round for another model already",
+        ReasonCode::InputsChanged => "computed this run with other inputs already",
         ReasonCode::ApprovalRejected => "did not approve the job",
         ReasonCode::ApprovalExpired => "did not decide on the job in time",
         _ => "refused the job",

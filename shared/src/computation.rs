@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::MATRIX_VALUES_MAX;
+use crate::sharing::Domain;
 
 /// A joint computation over the matrices P0, P1, P2 of three participants, in the order in which
 /// the job names them.
@@ -96,6 +97,15 @@ impl Operation {
         ];
         all.into_iter()
             .find(|operation| operation.name().eq_ignore_ascii_case(name))
+    }
+
+    /// What its inputs are shared for.
+    pub fn domain(self) -> Domain {
+        match self {
+            Operation::Addition => Domain::Sum,
+            Operation::Multiplication => Domain::Product,
+            Operation::Comparison(_) => Domain::Bits,
+        }
     }
 
     /// Whether the shapes known so far fit each other and the operation.

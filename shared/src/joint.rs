@@ -34,7 +34,7 @@ use self::comparison::Comparison;
 use self::gate::Form;
 use crate::computation::{Operation, Reveal, Shape, ShapeError};
 use crate::job::ReasonCode;
-use crate::sharing::{Domain, Input, Pair, Ring, Seeds, WORKERS};
+use crate::sharing::{Input, Pair, Ring, Seeds, WORKERS};
 
 pub use opened::Opened;
 
@@ -85,15 +85,6 @@ impl Error {
             Error::Message { .. } => ReasonCode::Protocol,
             Error::Opening => ReasonCode::AggIntegrity,
         }
-    }
-}
-
-/// How a computation's inputs are shared.
-pub fn domain(operation: Operation) -> Domain {
-    match operation {
-        Operation::Addition => Domain::Sum,
-        Operation::Multiplication => Domain::Product,
-        Operation::Comparison(_) => Domain::Bits,
     }
 }
 
@@ -176,7 +167,7 @@ impl Worker {
         if index >= WORKERS {
             return Err(Error::Worker { worker: index });
         }
-        let unfit = |input: &Input| input.worker() != index || input.domain() != domain(operation);
+        let unfit = |input: &Input| input.worker() != index || input.domain() != operation.domain();
         let refused = |participant| Error::Input {
             participant,
             operation: operation.name(),

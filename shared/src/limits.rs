@@ -259,6 +259,22 @@ pub const SUM_DIGITS_MAX: u32 = 24;
 /// Digits before the point of a value in a product.
 pub const PRODUCT_DIGITS_MAX: u32 = 12;
 
+/// Rounds of a joint computation: a comparison's eight, one for the greatest, the opening.
+pub const JOINT_ROUNDS_MAX: u32 = 16;
+
+/// Joint computations and learnings that one worker process leads at once, beside its trainings.
+pub const COMPUTATIONS_MAX: usize = 64;
+/// Attempts at one run of a joint computation that a worker takes part in: each opens once.
+pub const COMPUTATION_ATTEMPTS_MAX: u32 = 16;
+/// Bytes of one worker's step in a joint computation: the most that a place needs, for each value.
+pub const STEP_BYTES_MAX: usize = 48 * MATRIX_VALUES_MAX;
+/// Steps that a worker holds which came before it could take any; others are a round or two ahead.
+pub const EARLY_STEPS_MAX: usize = 8;
+/// Seconds that one learning may take.
+pub const LEARNING_SECONDS_MAX: u64 = 60 * 60;
+/// Learnings that one worker process is at at once; the others wait for their turn.
+pub const LEARNINGS_MAX: usize = 1;
+
 /// Bytes of one uploaded file.
 pub const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one piece of a file, which is sealed and stored by itself.
@@ -271,8 +287,19 @@ pub const ENCODED_COLUMNS_MAX: usize = 16_384;
 pub const CELL_BYTES_MAX: usize = 4_096;
 /// Classes that a target file may name.
 pub const CLASSES_MAX: usize = 1_000;
-/// Rows whose similarities a spectral clustering holds: a square matrix of them, twice.
+/// Rows whose similarities a spectral clustering holds: one square matrix of them, 200 MB.
 pub const SPECTRAL_ROWS_MAX: usize = 5_000;
+
+/// Magnitude that a number of an uploaded file stays below, so that sums of squares stay finite.
+pub const FILE_NUMBER_MAX: f64 = 1e100;
+/// Values in the matrix of an encoded file, of eight bytes each.
+pub const ENCODED_VALUES_MAX: usize = 64 * 1024 * 1024;
+/// Coefficients of a logistic regression: its classes times its encoded columns.
+pub const COEFFICIENTS_MAX: usize = 1 << 20;
+/// Rows that support vectors are sought among; the time grows with their square.
+pub const SUPPORT_ROWS_MAX: usize = 100_000;
+/// Coefficients of support vectors: rows times the classes beside their own.
+pub const SUPPORT_COEFFICIENTS_MAX: usize = 1 << 22;
 
 /// Seconds that a run of a joint computation waits for its participants' inputs.
 pub const INPUT_DEADLINE_SECONDS: u64 = 7 * 24 * 60 * 60;
@@ -280,14 +307,18 @@ pub const INPUT_DEADLINE_SECONDS: u64 = 7 * 24 * 60 * 60;
 pub const INPUT_BYTES_MAX: usize = (MESSAGE_BYTES_MAX - 64 * 1024) / 3;
 /// Bytes that sealing adds to a piece of a file.
 pub const PIECE_OVERHEAD_BYTES_MAX: usize = 64;
-/// Bytes of one file that a run makes: what was uploaded, and columns beside it.
-pub const MADE_FILE_BYTES_MAX: usize = 2 * FILE_BYTES_MAX;
+/// Bytes of one file that a run makes.
+pub const MADE_FILE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Bytes of what a run tells of how well it learned.
 pub const METRICS_BYTES_MAX: usize = 256 * 1024;
 /// Seconds that an upload may lie about before it is dropped.
 pub const UPLOAD_SECONDS_MAX: u64 = 60 * 60;
 /// Finished runs of one page: each may be a message long.
 pub const SUBMISSIONS_PAGE_MAX: usize = 20;
+
+/// Subclusters to which Birch may condense rows. Ward's method compares all pairs of them, again and
+/// again: 50,000 of 20 columns take about ten seconds on two cores.
+pub const BIRCH_SUBCLUSTERS_MAX: usize = 50_000;
 
 /// Bytes of a form with files: three of them, and a little around.
 pub const FORM_BYTES_MAX: usize = 3 * FILE_BYTES_MAX + BODY_BYTES_MAX;

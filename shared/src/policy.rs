@@ -50,9 +50,9 @@ pub struct Policy {
 #[serde(rename_all = "snake_case")]
 pub enum Compute {
     /// For everybody's accounts.
-    #[default]
     Any,
     /// For jobs in which an account of the party takes part.
+    #[default]
     Own,
     /// For nobody.
     None,

@@ -16,10 +16,13 @@
 //! the guest, and the guest ends the attempt. A shell hands in rows, keys, time and randomness.
 
 mod claim;
+mod computing;
 mod correspondence;
 mod guest;
 mod intake;
+mod learning;
 mod member;
+mod offered;
 mod repeat;
 mod scoring;
 mod setup;
@@ -31,16 +34,20 @@ use std::time::Duration;
 use rand::CryptoRng;
 
 pub use claim::Claim;
+pub use computing::{Helper, Lead};
 pub use correspondence::{Kind, fence_of};
 pub use guest::Guest;
+pub use learning::Learning;
 pub use member::Member;
+use offered::Offered;
 pub use scoring::{Scoring, open_scores};
 
 use crate::admission::{Admission, Mark, Pledge, Verdict};
-use crate::computation::FileKind;
+use crate::computation::{FileKind, Learner};
 use crate::federated;
 use crate::id::{JobId, PartyId};
-use crate::job::{Cohort, Fence, Reason, ReasonCode};
+use crate::job::{Cohort, Fence, Reason, ReasonCode, Spec};
+use crate::local::learning::{Files, Learned};
 use crate::message::{EventBody, Grant, Progress};
 use crate::model::Model;
 use crate::paillier::{self, PrivateKey, PublicKey};
@@ -101,6 +108,10 @@ pub enum Input {
     Unpledged(Reason),
     /// The key that [`Effect::MakeKey`] asked for, or why there is none.
     Key(Result<Box<PrivateKey>, Reason>),
+    /// The turn that [`Effect::Turn`] asked for.
+    Turn,
+    /// What [`Effect::Learn`] asked for, or why there is nothing.
+    Learned(Box<Result<Learned, Reason>>),
     /// A message came back: its queue is gone, and with it the process behind it.
     Returned {
         /// The queue.
@@ -144,6 +155,11 @@ pub enum Effect {
     Review,
     /// Make a Paillier key of so many bits in the background; answer with [`Input::Key`].
     MakeKey(u32),
+    /// Wait for this session's turn to learn; answer with [`Input::Turn`]. The turn lasts as long as
+    /// the session.
+    Turn,
+    /// Learn from files in the background; answer with [`Input::Learned`].
+    Learn(Learner, Arc<Files>),
     /// The session is over.
     Close,
 }
@@ -201,6 +217,12 @@ pub enum Session {
     Member(Box<Member>),
     /// The only one in an inference.
     Scoring(Box<Scoring>),
+    /// The first worker's in a joint computation.
+    Lead(Box<Lead>),
+    /// Another worker's in a joint computation.
+    Helper(Box<Helper>),
+    /// The only one in a learning.
+    Learning(Box<Learning>),
 }
 
 impl Session {
@@ -221,9 +243,14 @@ impl Session {
         fence: Fence,
         offer: &[u8],
     ) -> Result<(Session, Vec<Effect>), Vec<Effect>> {
-        Member::join(secrets, now, seat, fence, offer)
-            .map(|(member, effects)| (Session::Member(Box::new(member)), effects))
-            .map_err(|refusal| refusal.into_iter().collect())
+        let offered = Offered::open(secrets, seat, fence, offer).ok_or_else(Vec::new)?;
+        let joined = match serde_json::from_slice(&offered.offer.spec) {
+            Ok(Spec::Compute(_)) => Helper::join(secrets, now, offered)
+                .map(|(helper, effects)| (Session::Helper(Box::new(helper)), effects)),
+            _ => Member::join(secrets, now, seat, offered)
+                .map(|(member, effects)| (Session::Member(Box::new(member)), effects)),
+        };
+        joined.map_err(|refusal| refusal.into_iter().collect())
     }
 
     /// Takes an input.
@@ -236,6 +263,9 @@ impl Session {
         match (self, input) {
             (Session::Guest(guest), input) => guest.handle(secrets, now, input),
             (Session::Member(member), input) => member.handle(secrets, now, input),
+            (Session::Lead(lead), input) => lead.handle(secrets, now, input),
+            (Session::Helper(helper), input) => helper.handle(secrets, now, input),
+            (Session::Learning(learning), input) => learning.handle(secrets, now, input),
             (Session::Claim(_), Input::Stop)
             | (Session::Claim(_) | Session::Scoring(_), Input::Ended) => vec![Effect::Close],
             (Session::Scoring(scoring), Input::Stop) => scoring.stop(),
@@ -264,6 +294,9 @@ impl Session {
             Session::Guest(guest) => guest.tick(secrets, now),
             Session::Member(member) => member.tick(now),
             Session::Scoring(scoring) => scoring.tick(now),
+            Session::Lead(lead) => lead.tick(secrets, now),
+            Session::Helper(helper) => helper.tick(now),
+            Session::Learning(learning) => learning.tick(now),
         }
     }
 
@@ -272,7 +305,11 @@ impl Session {
         match self {
             Session::Guest(guest) => guest.idle(secrets, now),
             Session::Member(member) => member.idle(secrets),
-            Session::Claim(_) | Session::Scoring(_) => None,
+            Session::Claim(_)
+            | Session::Scoring(_)
+            | Session::Lead(_)
+            | Session::Helper(_)
+            | Session::Learning(_) => None,
         }
     }
 
@@ -281,7 +318,9 @@ impl Session {
         match self {
             Session::Guest(guest) => Some(guest.standing(now)),
             Session::Scoring(scoring) => Some(scoring.standing()),
-            Session::Claim(_) | Session::Member(_) => None,
+            Session::Lead(lead) => Some(lead.standing(now)),
+            Session::Learning(learning) => Some(learning.standing()),
+            Session::Claim(_) | Session::Member(_) | Session::Helper(_) => None,
         }
     }
 }

@@ -13,6 +13,7 @@ mod equivocation;
 mod faults;
 mod federation;
 mod named;
+mod panel;
 mod partition;
 mod requests;
 mod world;

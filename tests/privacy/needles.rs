@@ -95,6 +95,14 @@ impl Needles {
         }
     }
 
+    /// A secret that is any of these byte strings, in every form.
+    pub(super) fn all_forms_of(&mut self, what: &'static str, forms: &[Vec<u8>]) {
+        let secret = self.secret(what);
+        for form in forms {
+            self.forms_of(secret, form);
+        }
+    }
+
     /// Bytes in every form; those that are mostly alike are left out.
     pub(super) fn bytes(&mut self, what: &'static str, bytes: &[u8]) {
         let secret = self.secret(what);

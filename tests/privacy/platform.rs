@@ -120,23 +120,23 @@ fn training(relation: &str, protection: &Value, iterations: u32) -> Value {
 }
 
 /// A federation, with a recorder before each of its servers.
-struct Platform {
+pub(super) struct Platform {
     broker: Server,
     postgres: Server,
     /// The database's address, past the recorder.
-    database: String,
-    amqp: Recorder,
-    sql: Recorder,
+    pub(super) database: String,
+    pub(super) amqp: Recorder,
+    pub(super) sql: Recorder,
     http: Recorder,
-    deployment: Deployment,
+    pub(super) deployment: Deployment,
     client: Client,
 }
 
 /// Places and what is in each.
-type Places = Vec<(&'static str, Vec<Vec<u8>>)>;
+pub(super) type Places = Vec<(&'static str, Vec<Vec<u8>>)>;
 
 impl Platform {
-    async fn start() -> Platform {
+    pub(super) async fn start() -> Platform {
         let [broker, postgres] = std::thread::scope(|scope| {
             let start = |kind| scope.spawn(move || Server::start(kind));
             ["rabbitmq", "postgres"]
@@ -225,7 +225,7 @@ impl Platform {
     }
 
     /// Everything that the platform has, or that passed by.
-    async fn places(&self) -> Places {
+    pub(super) async fn places(&self) -> Places {
         vec![
             ("AMQP", self.amqp.streams()),
             ("SQL", self.sql.streams()),
@@ -261,7 +261,7 @@ const UNCOMPRESSED: &str = "
         END LOOP;
     END $$";
 
-async fn connect(url: &str) -> tokio_postgres::Client {
+pub(super) async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls)
         .await
         .expect("it answers");
@@ -271,7 +271,7 @@ async fn connect(url: &str) -> tokio_postgres::Client {
 
 /// Every table, as text and as the server sends it in binary. Also makes the server write down what
 /// it holds.
-async fn dump(database: &str) -> Vec<Vec<u8>> {
+pub(super) async fn dump(database: &str) -> Vec<Vec<u8>> {
     let client = connect(database).await;
     let sql = "SELECT oid::regclass::text FROM pg_class
         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
@@ -309,7 +309,7 @@ fn files(folder: &Path) -> Vec<Vec<u8>> {
 }
 
 /// Which secrets are in one place.
-fn found_in(needles: &Needles, place: &[Vec<u8>]) -> Found {
+pub(super) fn found_in(needles: &Needles, place: &[Vec<u8>]) -> Found {
     let found = place.iter().flat_map(|bytes| {
         // The one long decimal that is told openly.
         needles.all_found_in(&without_decimals_of(bytes, "round_milliseconds"))

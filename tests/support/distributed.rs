@@ -95,6 +95,8 @@ pub(crate) struct Deployment {
     queue_prefix: String,
     processes: Vec<Process>,
     ended_by_themselves: usize,
+    /// What processes log that are started from now on.
+    pub(crate) log_level: &'static str,
 }
 
 impl Deployment {
@@ -156,6 +158,7 @@ impl Deployment {
             queue_prefix,
             processes: Vec::new(),
             ended_by_themselves: 0,
+            log_level: "info",
         };
         for role in [Role::Api, Role::Status, Role::Arbiter] {
             deployment.launch(role).await;
@@ -185,6 +188,7 @@ impl Deployment {
         let mut child = Command::new(EXECUTABLE)
             .args([command, "--config"])
             .arg(self.site.path().join(config))
+            .env("CONCORD_LOG", self.log_level)
             .env("CONCORD_BROKER", self.services.broker_of(&role.user()))
             .env(
                 "CONCORD_DATABASE",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,8 @@ use shared::id::{Attempt, JobId};
 use shared::job::Fence;
 use shared::ledger::Ledger;
 use shared::limits::{
-    CLAIMS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX, SOURCE_READS_MAX, WORKER_STOP_SECONDS_MAX,
+    CLAIMS_MAX, COMPUTATIONS_MAX, LEARNINGS_MAX, SESSION_LETTERS_MAX, SESSIONS_MAX,
+    SOURCE_READS_MAX, WORKER_STOP_SECONDS_MAX,
 };
 use shared::message::Beat;
 use shared::session::{Input, Seat, Session, Standing};
@@ -27,8 +28,12 @@ pub(crate) struct Desk {
     pub(crate) began: Instant,
     /// How many may read the source at once.
     pub(crate) reading: Semaphore,
+    /// How many may learn at once.
+    pub(crate) learning: Arc<Semaphore>,
     /// Seats for sessions that claim or lead.
     leading: Arc<Semaphore>,
+    /// The same, for joint computations and learnings: they must not take the seats of trainings.
+    computing: Arc<Semaphore>,
     /// Claims that may wait for an answer at once.
     claiming: Arc<Semaphore>,
     sessions: Mutex<HashMap<Fence, Sitting>>,
@@ -86,8 +91,21 @@ pub(crate) struct Lead {
     claim: Option<OwnedSemaphorePermit>,
 }
 
+/// Which jobs a seat is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Line {
+    /// Those that use the party's rows.
+    Rows,
+    /// Those that use none.
+    Computing,
+}
+
 struct Sitting {
     inbox: Inbox,
+    /// Held for as long as the session sits.
+    turn: Option<OwnedSemaphorePermit>,
+    /// Set when it ends: what it has begun in the background stops.
+    stop: Arc<AtomicBool>,
     /// The seat of a session that claims or leads; `None` for one that was offered its seat.
     leads: Option<Lead>,
     /// What its next beat says; `None` for those that don't beat.
@@ -102,6 +120,8 @@ impl Desk {
             bus,
             began: Instant::now(),
             reading: Semaphore::new(SOURCE_READS_MAX),
+            learning: Arc::new(Semaphore::new(LEARNINGS_MAX)),
+            computing: Arc::new(Semaphore::new(COMPUTATIONS_MAX)),
             leading: Arc::new(Semaphore::new(SESSIONS_MAX)),
             claiming: Arc::new(Semaphore::new(CLAIMS_MAX)),
             sessions: Mutex::new(HashMap::new()),
@@ -116,13 +136,16 @@ impl Desk {
 
     /// A seat for a session that claims, once one is free and few other claims are unanswered:
     /// more of them would only wait in line at the platform, and be repeated.
-    pub(crate) async fn free_seat(&self) -> Lead {
+    pub(crate) async fn free_seat(&self, line: Line) -> Lead {
         let free = async |semaphore: &Arc<Semaphore>| {
             let permit = Arc::clone(semaphore).acquire_owned().await;
             permit.expect("nobody closes the semaphore")
         };
         Lead {
-            _seat: free(&self.leading).await,
+            _seat: match line {
+                Line::Rows => free(&self.leading).await,
+                Line::Computing => free(&self.computing).await,
+            },
             claim: Some(free(&self.claiming).await),
         }
     }
@@ -146,6 +169,8 @@ impl Desk {
         let standing = None;
         vacant.insert(Sitting {
             inbox: inbox.clone(),
+            turn: None,
+            stop: Arc::default(),
             leads,
             standing,
         });
@@ -184,9 +209,24 @@ impl Desk {
         }
     }
 
+    /// Lets a session keep its turn until it leaves.
+    pub(crate) fn keep_turn(&self, fence: &Fence, turn: OwnedSemaphorePermit) {
+        if let Some(sitting) = self.sessions().get_mut(fence) {
+            sitting.turn = Some(turn);
+        }
+    }
+
+    /// What tells a session's work in the background that it has ended; `None` when it has.
+    pub(crate) fn stop_of(&self, fence: &Fence) -> Option<Arc<AtomicBool>> {
+        let sessions = self.sessions();
+        sessions.get(fence).map(|sitting| Arc::clone(&sitting.stop))
+    }
+
     /// Forgets a session that ended.
     pub(crate) fn leave(&self, fence: &Fence) {
-        self.sessions().remove(fence);
+        if let Some(sitting) = self.sessions().remove(fence) {
+            sitting.stop.store(true, Ordering::Relaxed);
+        }
         self.left.notify_one();
     }
 
@@ -203,7 +243,9 @@ impl Desk {
         };
         let limit = Duration::from_secs(WORKER_STOP_SECONDS_MAX);
         if tokio::time::timeout(limit, all_left).await.is_err() {
-            self.sessions().clear();
+            for (_, sitting) in self.sessions().drain() {
+                sitting.stop.store(true, Ordering::Relaxed);
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use crate::desk::{Books, Desk, Lead};
+use crate::desk::{Books, Desk, Lead, Line};
 use crate::seat::{self, Seating};
 
 /// Letters of its sessions that a worker holds unanswered.
@@ -117,12 +117,12 @@ async fn open(desk: &Arc<Desk>, tasks: &mut JoinSet<anyhow::Result<()>>) -> anyh
         return Ok(());
     }
     tasks.spawn(reader().offers(role(&queue::host(party)).await?));
-    for name in [
-        queue::guest(party),
-        queue::infer(party),
-        queue::compute(party),
+    for (name, line) in [
+        (queue::guest(party), Line::Rows),
+        (queue::infer(party), Line::Rows),
+        (queue::compute(party), Line::Computing),
     ] {
-        tasks.spawn(reader().invitations(role(&name).await?));
+        tasks.spawn(reader().invitations(role(&name).await?, line));
     }
     Ok(())
 }
@@ -203,10 +203,10 @@ impl Reader {
         )
     }
 
-    async fn invitations(self, mut consumer: Consumer) -> anyhow::Result<()> {
+    async fn invitations(self, mut consumer: Consumer, line: Line) -> anyhow::Result<()> {
         loop {
             // What this worker cannot sit down for waits in the queue, also for other workers.
-            let seat = self.desk.free_seat().await;
+            let seat = self.desk.free_seat(line).await;
             let Some(delivery) = consumer.next().await else {
                 break;
             };

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,11 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use shared::admission::{Pledge, Verdict, refused};
 use shared::bus;
+use shared::computation::Learner;
 use shared::id::PartyId;
 use shared::job::{Fence, Reason, ReasonCode};
 use shared::ledger::{self, Entry, Ledger, What};
+use shared::local::learning::{self, Files, Learned};
 use shared::message::{self, Event, EventBody, Outcome, ToSession, queue};
 use shared::paillier::PrivateKey;
 use shared::session::{Effect, Input, Reading, Rows, Session};
@@ -173,6 +176,8 @@ impl Driver {
                     self.inbox.put(Input::Admitted(verdict));
                 }
                 Effect::MakeKey(bits) => self.make_key(bits),
+                Effect::Turn => self.wait_for_turn(),
+                Effect::Learn(learner, files) => self.learn(learner, files),
                 Effect::Close => return false,
             }
         }
@@ -200,7 +205,7 @@ impl Driver {
                 Ok(false) => {
                     let text = format!("round {}, not answered", pledge.round.0);
                     self.record(What::TwoModels, text);
-                    Err(refused(party, ReasonCode::ModelChanged))
+                    Err(refused(party, pledge.broken()))
                 }
                 Err(error) => Err(self.unkept(&error)),
             },
@@ -310,6 +315,35 @@ impl Driver {
         });
     }
 
+    /// Few at a time: a learning may take all processors and much memory.
+    fn wait_for_turn(&self) {
+        let (desk, inbox, fence) = (Arc::clone(&self.desk), self.inbox.clone(), self.fence);
+        self.runtime.spawn(async move {
+            let turn = Arc::clone(&desk.learning).acquire_owned().await;
+            desk.keep_turn(&fence, turn.expect("nobody closes the semaphore"));
+            inbox.put(Input::Turn);
+        });
+    }
+
+    fn learn(&self, learner: Learner, files: Arc<Files>) {
+        // An effect is handed on once; a copy would be one more of the rows.
+        let (Some(files), Some(stop)) = (Arc::into_inner(files), self.desk.stop_of(&self.fence))
+        else {
+            return;
+        };
+        let (inbox, party) = (self.inbox.clone(), self.desk.seat.party);
+        let learning = self
+            .runtime
+            .spawn_blocking(move || learn(party, learner, files, &stop));
+        self.runtime.spawn(async move {
+            let learned = match learning.await {
+                Ok(learned) => learned,
+                Err(_) => Err(internal(party, "learning ended early")),
+            };
+            inbox.put(Input::Learned(Box::new(learned)));
+        });
+    }
+
     fn make_key(&self, bits: u32) {
         let (inbox, party) = (self.inbox.clone(), self.desk.seat.party);
         let making = self
@@ -324,6 +358,20 @@ impl Driver {
             inbox.put(Input::Key(key));
         });
     }
+}
+
+/// What was learned, or why nothing.
+fn learn(
+    party: PartyId,
+    learner: Learner,
+    files: Files,
+    stop: &AtomicBool,
+) -> Result<Learned, Reason> {
+    learning::learn(learner, files, stop).map_err(|error| Reason {
+        code: ReasonCode::FileRefused,
+        text: error.to_string(),
+        party: Some(party),
+    })
 }
 
 /// What left the party, and for whom.

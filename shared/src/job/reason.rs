@@ -80,6 +80,12 @@ pub enum ReasonCode {
     ResultKeyNotPinned,
     /// A party was sent a request that it has no part in or does not understand.
     RequestRefused,
+    /// A worker cannot use the inputs that it was sent: not sealed to it, changed, or unfit.
+    InputRefused,
+    /// A worker computed the run with other inputs already.
+    InputsChanged,
+    /// A file holds what cannot be learned from.
+    FileRefused,
     /// A party lacks the model it was to score with.
     ModelMissing,
     /// The sum failed its integrity check.
@@ -139,6 +145,9 @@ impl ReasonCode {
             | ReasonCode::ApprovalExpired
             | ReasonCode::ResultKeyNotPinned
             | ReasonCode::RequestRefused
+            | ReasonCode::InputRefused
+            | ReasonCode::InputsChanged
+            | ReasonCode::FileRefused
             | ReasonCode::ModelMissing
             | ReasonCode::TooManyFailures
             | ReasonCode::Deadline
@@ -213,6 +222,13 @@ impl ReasonCode {
                 "Ask the party to name the key in `infer.result_keys` of its policy."
             }
             ReasonCode::RequestRefused => "Check the parties of the request and their versions.",
+            ReasonCode::InputRefused => {
+                "Fill in the data again; what is sealed must be sealed to the job's own workers."
+            }
+            ReasonCode::InputsChanged => {
+                "Run the job again, with new inputs; the worker's audit log tells more."
+            }
+            ReasonCode::FileRefused => "Mend what the text tells of, and upload the files again.",
             ReasonCode::ModelMissing => "Train the model again with this party among its parties.",
             ReasonCode::AggIntegrity | ReasonCode::Protocol => {
                 "Check that all parties run the same version; look at the party's log."

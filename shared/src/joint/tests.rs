@@ -39,7 +39,7 @@ fn parsed(texts: [&str; 3]) -> [Matrix; 3] {
 fn dealt(draws: &mut StdRng, operation: Operation, matrices: &[Matrix; 3]) -> [[Input; 3]; 3] {
     let secrets: [SealSecret; 3] = std::array::from_fn(|_| SealSecret::generate(draws));
     let readers = secrets.each_ref().map(SealSecret::public);
-    let domain = domain(operation);
+    let domain = operation.domain();
     let bundles = matrices
         .each_ref()
         .map(|matrix| split(draws, domain, b"context", matrix, &readers).expect("in range"));
@@ -208,21 +208,20 @@ fn the_largest_products_do_not_leave_the_ring() {
 /// Pairs of values that differ by nothing, by the least, by sign, or by all there is.
 fn rivals(draws: &mut StdRng, count: usize) -> [Vec<i128>; 3] {
     let edge = 10i128.pow(36) - 1;
-    let mut values = [(); 3].map(|()| drawn(draws, SUM_DIGITS_MAX, count));
-    for at in 0..count {
-        let first = values[0][at];
-        for place in [1, 2] {
-            values[place][at] = match draws.random_range(0..6) {
-                0 => first,
+    let [first, mut second, mut third] = [(); 3].map(|()| drawn(draws, SUM_DIGITS_MAX, count));
+    for others in [&mut second, &mut third] {
+        for (other, first) in others.iter_mut().zip(&first) {
+            *other = match draws.random_range(0..6) {
+                0 => *first,
                 1 => (first + 1).min(edge),
                 2 => (first - 1).max(-edge),
                 3 => -first,
                 4 => [edge, -edge][draws.random_range(0..2)],
-                _ => values[place][at],
+                _ => *other,
             };
         }
     }
-    values
+    [first, second, third]
 }
 
 #[test]
@@ -451,7 +450,7 @@ fn a_worker_takes_its_own_shares_for_its_own_operation_only() {
     for operation in ALL {
         for other in ALL
             .into_iter()
-            .filter(|other| domain(*other) != domain(operation))
+            .filter(|other| other.domain() != operation.domain())
         {
             let [first, _, _] = inputs(draws, other);
             let refused = Worker::new(0, operation, first, seeds()).err();

@@ -1,6 +1,6 @@
 //! What a policy says to a request, and to the rows that it selects.
 
-use super::{ALL, Mode, Policy, Purpose, Relation};
+use super::{ALL, Compute, Mode, Policy, Purpose, Relation};
 use crate::id::PartyId;
 use crate::job::{Cohort, InferSpec, Protection, Reason, ReasonCode, TrainSpec};
 use crate::limits::PARTIES_MIN;
@@ -37,6 +37,26 @@ impl Policy {
             return Err(because(ReasonCode::ValueRange, me, text));
         }
         Ok(())
+    }
+
+    /// Whether the party's workers compute for a job in which accounts of these parties take part.
+    /// None of the party's rows are used.
+    ///
+    /// # Errors
+    /// [`ReasonCode::PurposeNotAllowed`].
+    pub fn vet_computing(&self, me: PartyId, parties: &[PartyId]) -> Result<(), Reason> {
+        let allowed = match self.compute {
+            Compute::Any => true,
+            Compute::Own => parties.contains(&me),
+            Compute::None => false,
+        };
+        match allowed {
+            true => Ok(()),
+            false => {
+                let text = format!("party {me} does not compute for the job's participants");
+                Err(because(ReasonCode::PurposeNotAllowed, me, text))
+            }
+        }
     }
 
     /// Whether the rows that a training selected may be used. There is one answer to all that is

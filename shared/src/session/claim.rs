@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rand::CryptoRng;
 
+use super::computing::Lead;
 use super::guest::Guest;
+use super::learning::Learning;
 use super::repeat::Repeat;
 use super::scoring::Scoring;
 use super::{Effect, Seat, Session, because};
@@ -60,7 +62,11 @@ impl Claim {
                 .map(|(guest, effects)| (Session::Guest(Box::new(guest)), effects)),
             Ok(Spec::Infer(spec)) => Scoring::new(now, &self.seat, &grant, spec)
                 .map(|(scoring, effects)| (Session::Scoring(Box::new(scoring)), effects)),
-            Ok(Spec::Compute(_) | Spec::Learn(_)) | Err(_) => {
+            Ok(Spec::Compute(_)) => Lead::new(secrets, now, &self.seat, grant)
+                .map(|(lead, effects)| (Session::Lead(Box::new(lead)), effects)),
+            Ok(Spec::Learn(spec)) => Learning::new(now, &self.seat, &grant, spec)
+                .map(|(learning, effects)| (Session::Learning(Box::new(learning)), effects)),
+            Err(_) => {
                 let text = "the request is none that this version reads";
                 Err(because(ReasonCode::RequestRefused, self.seat.party, text))
             }

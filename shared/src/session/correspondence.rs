@@ -13,6 +13,7 @@ use crate::admission::Pledge;
 use crate::federated::round::Answered;
 use crate::id::{PartyId, Round};
 use crate::job::{Fence, Reason, ReasonCode};
+use crate::limits::JOINT_ROUNDS_MAX;
 use crate::message;
 use crate::seal::{self, Header, SealPublic, SealSecret};
 
@@ -40,14 +41,18 @@ pub enum Kind {
     Awaiting = 9,
     /// Scores, for one reader.
     Scores = 10,
+    /// A worker's hash of a joint computation's result.
+    Opened = 11,
 }
 
 impl Kind {
     fn of(header: &Header) -> Option<Kind> {
-        use Kind::{Accept, Awaiting, Begin, Leave, Offer, Ready, Refuse, Step};
-        [Offer, Accept, Refuse, Begin, Ready, Step, Leave, Awaiting]
-            .into_iter()
-            .find(|kind| *kind as u8 == header.kind)
+        use Kind::{Accept, Awaiting, Begin, Leave, Offer, Opened, Ready, Refuse, Step};
+        [
+            Offer, Accept, Refuse, Begin, Ready, Step, Leave, Awaiting, Opened,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == header.kind)
     }
 }
 
@@ -79,7 +84,7 @@ pub(super) enum Received {
         body: Zeroizing<Vec<u8>>,
     },
     /// A letter that was acted on already: what was sent in answer may be lost.
-    Repeat,
+    Repeat { from: PartyId },
     /// Nothing to do with this session any more, or not genuine.
     Nothing,
 }
@@ -91,6 +96,8 @@ pub(super) struct Correspondence {
     sealing: SealSecret,
     /// Who may write in this session; the first letter, an offer, names them.
     pub(super) writers: Vec<PartyId>,
+    /// Whether a guest asks each round, so that steps of others are late or early.
+    lockstep: bool,
     /// The latest round that steps belong to; earlier ones are late, and later ones not asked yet.
     round: Option<Round>,
     /// Hash of the letter that was taken, by writer, kind and round.
@@ -105,9 +112,15 @@ impl Correspondence {
             fence,
             sealing,
             writers: Vec::new(),
+            lockstep: true,
             round: None,
             taken: HashMap::new(),
         }
+    }
+
+    /// Takes steps of any round, from now on: nobody asks for them.
+    pub(super) fn go_freely(&mut self) {
+        self.lockstep = false;
     }
 
     /// What others seal to in this session.
@@ -195,7 +208,7 @@ impl Correspondence {
         };
         let timely = match (kind, self.round) {
             (Kind::Step, Some(present)) => round == present || round == present.next(),
-            (Kind::Step, None) => true,
+            (Kind::Step, None) => self.lockstep || round.0 < JOINT_ROUNDS_MAX,
             _ => round == Round(0),
         };
         let invited = kind == Kind::Offer || self.writers.contains(&from);
@@ -209,7 +222,7 @@ impl Correspondence {
             if crate::sabotage::is_off(crate::sabotage::Mechanism::Repeat) {
                 return Ok(Received::Nothing);
             }
-            return Ok(Received::Repeat);
+            return Ok(Received::Repeat { from });
         }
         let Some(writer) = self.seat.directory.get(&from) else {
             return Ok(Received::Nothing);
@@ -235,7 +248,7 @@ impl Correspondence {
             return Err(because(ReasonCode::Protocol, from, text));
         }
         self.taken.insert((from, kind, round), hash);
-        if kind == Kind::Step {
+        if kind == Kind::Step && self.lockstep {
             self.enter(round);
         }
         Ok(Received::New {

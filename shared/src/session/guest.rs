@@ -126,7 +126,7 @@ impl Guest {
                     round,
                     body,
                 }) => self.act(secrets, now, kind, (from, round), &body),
-                Ok(Received::Repeat | Received::Nothing) => Vec::new(),
+                Ok(Received::Repeat { .. } | Received::Nothing) => Vec::new(),
                 Err(reason) => self.fail(secrets, now, reason),
             },
             Input::Loaded(rows) => match self.intake.loaded(&self.letters.seat, rows) {
@@ -149,7 +149,11 @@ impl Guest {
                 self.begin_if_complete(secrets, now)
             }
             Input::Returned { queue } => self.returned(secrets, now, &queue),
-            Input::Granted(_) | Input::Piece(..) | Input::Kept(..) => Vec::new(),
+            Input::Granted(_)
+            | Input::Piece(..)
+            | Input::Kept(..)
+            | Input::Turn
+            | Input::Learned(_) => Vec::new(),
             Input::Ended => {
                 let mut effects = self.leave(secrets);
                 effects.push(Effect::Close);

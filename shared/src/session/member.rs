@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::correspondence::{Correspondence, Kind, Received};
 use super::intake::{Admitted, Intake};
+use super::offered::Offered;
 use super::setup::{self, Accept, Begin, Counted, Join, Offer};
 use super::{Effect, Input, Rows, Seat, because, reason};
 use crate::admission::Verdict;
@@ -17,7 +18,7 @@ use crate::federated::round;
 use crate::federated::secure_sum::{Contributor, Protector};
 use crate::federated::{self, Output, Participant};
 use crate::id::{PartyId, Round};
-use crate::job::{Fence, Protection, Reason, ReasonCode, TrainSpec};
+use crate::job::{Protection, Reason, ReasonCode, TrainSpec};
 use crate::limits::SESSION_IDLE_SECONDS_MAX;
 use crate::mask::{MaskSecret, TagKey};
 use crate::message;
@@ -44,50 +45,28 @@ pub struct Member {
 }
 
 impl Member {
-    /// Takes a seat that an offer asks for, and reads what it needs.
+    /// Takes a seat in a training, and reads what it needs.
     ///
     /// # Errors
-    /// `None` when the offer is not genuine; a refusal to send when the party can't take part.
+    /// A refusal to send when the party can't take part.
     pub(super) fn join(
         secrets: &mut dyn CryptoRng,
         now: Duration,
         seat: &Seat,
-        fence: Fence,
-        envelope: &[u8],
+        offered: Offered,
     ) -> Result<(Member, Vec<Effect>), Option<Effect>> {
-        let mut letters = Correspondence::new(secrets, seat.clone(), fence);
-        let Ok(Received::New {
-            kind: Kind::Offer,
-            from,
-            body,
-            ..
-        }) = letters.read(envelope)
-        else {
-            return Err(None);
-        };
-        let Ok(Offer {
-            spec: bytes,
-            guest,
-            digest,
-        }) = message::decode(&body)
-        else {
-            return Err(None);
-        };
-        let spec_hash = setup::hash(&bytes);
-        if guest.party != from || !guest.is_genuine(&seat.directory, &fence, &spec_hash) {
-            return Err(None);
-        }
-        let refuse = |secrets: &mut dyn CryptoRng, letters: &Correspondence, reason: Reason| {
-            let envelope = letters.write(secrets, Kind::Refuse, from, &guest.sealing, &reason);
-            let queue = guest.address.clone();
-            Err(envelope
-                .ok()
-                .map(|envelope| Effect::letter(queue, envelope)))
-        };
-        let spec = match setup::vet(seat, from, &bytes) {
+        let spec = match setup::vet(seat, offered.from, &offered.offer.spec) {
             Ok(spec) => Arc::new(spec),
-            Err(reason) => return refuse(secrets, &letters, reason),
+            Err(reason) => return Err(offered.refuse(secrets, &reason)),
         };
+        let Offered {
+            mut letters,
+            offer,
+            spec_hash,
+            ..
+        } = offered;
+        let Offer { guest, digest, .. } = offer;
+        let fence = letters.fence;
         letters.writers = setup::everybody(&spec);
         let mask = MaskSecret::generate(secrets);
         let own = Join::sign(seat, &fence, spec_hash, mask.public(), letters.sealing());
@@ -136,7 +115,7 @@ impl Member {
                     self.heard = now;
                     self.act(secrets, kind, (from, round), &body)
                 }
-                Ok(Received::Repeat) => {
+                Ok(Received::Repeat { .. }) => {
                     self.heard = now;
                     let again = self.intake.as_mut().and_then(Intake::again);
                     again.into_iter().chain(self.repeat()).collect()
@@ -160,6 +139,8 @@ impl Member {
             | Input::Key(_)
             | Input::Granted(_)
             | Input::Piece(..)
+            | Input::Turn
+            | Input::Learned(_)
             | Input::Kept(..) => Vec::new(),
             // The guest notices: what it sends here comes back.
             Input::Ended | Input::Stop => vec![Effect::Close],
@@ -237,7 +218,7 @@ impl Member {
         setup::check_joins(
             seat,
             &self.letters.fence,
-            &self.spec,
+            &setup::everybody(&self.spec),
             &self.own,
             &begin.joins,
         )?;

@@ -19,6 +19,7 @@ use crate::message::{self, queue};
 use crate::paillier::PublicKey;
 use crate::policy::RowCounts;
 use crate::seal::SealPublic;
+use crate::sharing::Bundle;
 use crate::table::{Dropped, Label};
 
 /// A party's public part in a session, signed, so that nobody on the way (the guest included) can
@@ -95,6 +96,8 @@ pub(super) struct Offer {
     pub(super) guest: Join,
     /// The reader's data digest of an earlier attempt.
     pub(super) digest: Option<Vec<u8>>,
+    /// Of a joint computation: the participants' inputs, with the reader's part alone.
+    pub(super) inputs: Vec<Bundle>,
 }
 
 /// Body of an accept.
@@ -235,16 +238,16 @@ pub(super) fn everybody(spec: &TrainSpec) -> Vec<PartyId> {
     all
 }
 
-/// Checks that the joins are exactly everybody's, genuine, and one's own unchanged.
+/// Checks that the joins are exactly everybody's, ascending, genuine, and one's own unchanged.
 pub(super) fn check_joins(
     seat: &Seat,
     fence: &Fence,
-    spec: &TrainSpec,
+    everybody: &[PartyId],
     own: &Join,
     joins: &[Join],
 ) -> Result<(), Reason> {
     let listed: Vec<PartyId> = joins.iter().map(|join| join.party).collect();
-    let genuine = listed == everybody(spec)
+    let genuine = listed == everybody
         && joins
             .iter()
             .all(|join| join.is_genuine(&seat.directory, fence, &own.spec_hash))

@@ -229,13 +229,13 @@ fn a_bundle_that_is_cut_or_changed_anywhere_does_not_open() {
 fn a_share_that_was_not_committed_to_is_noticed_by_the_worker_that_got_it() {
     let mut sent = bundle(7, Domain::Sum, &matrix(1, 2, &[1, 2])).unwrap();
     let secrets = workers();
-    for worker in 0..3 {
+    for (worker, secret) in secrets.iter().enumerate() {
         let bound = sent.context(worker, Domain::Sum, CONTEXT);
-        let part = seal::open_input(&secrets[worker], &bound, &sent.sealed[worker]).unwrap();
-        let reader = secrets[worker].public();
+        let part = seal::open_input(secret, &bound, &sent.sealed[worker]).unwrap();
+        let reader = secret.public();
         let mut sealed = |part: &[u8]| {
             sent.sealed[worker] = seal_input(&mut draws(8), &reader, &bound, part).unwrap();
-            open(&secrets[worker], worker, Domain::Sum, CONTEXT, &sent).err()
+            open(secret, worker, Domain::Sum, CONTEXT, &sent).err()
         };
         // Two elements of 16 bytes are as long as a seed.
         let first = 32 + 32;

@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
+use super::panel::Panel;
 use crate::hyperparameters::{Convergence, Hyperparameters, Optimizer, Penalty, Start};
 use crate::id::{Attempt, JobId, PartyId, SessionId};
 use crate::job::{Cohort, Fence, Protection, Reason, ReasonCode, Spec, TrainSpec};
@@ -40,6 +41,8 @@ pub(super) struct Federation {
     edited: BTreeSet<PartyId>,
     /// Parties whose source cannot be read.
     locked: BTreeSet<PartyId>,
+    /// What is done instead of the training, if anything.
+    pub(super) panel: Option<Panel>,
 }
 
 /// Everything that shapes a model but the data.
@@ -159,7 +162,21 @@ impl Federation {
             directory: Arc::new(directory),
             edited: BTreeSet::new(),
             locked: BTreeSet::new(),
+            panel: None,
         }
+    }
+
+    /// Who leads.
+    pub(super) fn guest(&self) -> PartyId {
+        match &self.panel {
+            Some(panel) => panel.spec.guest(),
+            None => self.spec.parties.guest,
+        }
+    }
+
+    /// A party's own key for what is sealed to it outside of sessions.
+    pub(super) fn sealing(&self, party: PartyId) -> SealPublic {
+        SealPublic(self.identities[&party].public().sealing)
     }
 
     /// Makes a party's source unreadable.
@@ -205,7 +222,11 @@ impl Federation {
     }
 
     pub(super) fn spec_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(&Spec::Train(self.spec.clone())).unwrap()
+        match &self.panel {
+            Some(panel) => serde_json::to_vec(&panel.spec),
+            None => serde_json::to_vec(&Spec::Train(self.spec.clone())),
+        }
+        .unwrap()
     }
 
     pub(super) fn seat(&self, party: PartyId, address: String) -> Seat {

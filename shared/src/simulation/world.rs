@@ -4,6 +4,7 @@ mod platform;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -14,9 +15,11 @@ use super::answers::Answers;
 use super::books::Books;
 use super::federation::Federation;
 use crate::admission::refused;
+use crate::computation::FileKind;
 use crate::id::{Attempt, OrderId, PartyId, SessionId};
-use crate::job::{Fence, JobStatus, Kind, ReasonCode, Report};
-use crate::message::{Beat, EventBody, Grant};
+use crate::job::{Fence, JobStatus, Kind, Report};
+use crate::local::learning;
+use crate::message::{Beat, EventBody, Grant, Outcome};
 use crate::session::{Effect, Input, Seat, Session, fence_of};
 use crate::store::moves::Row;
 
@@ -57,6 +60,12 @@ pub(super) enum Wire {
     Granted { queue: String, grant: Grant },
     /// To one process' queue: a session is over.
     Ended { queue: String, fence: Fence },
+    /// To one process' queue: an answer about a piece of a file.
+    Answer {
+        queue: String,
+        fence: Fence,
+        about: About,
+    },
     /// Back to its sender: the queue is gone.
     Returned {
         sender: String,
@@ -72,6 +81,15 @@ pub(super) enum Wire {
     },
     /// To the platform.
     Beat { beat: Beat },
+}
+
+/// A piece of a file, as the platform answers about it.
+#[derive(Clone)]
+pub(super) enum About {
+    /// That was asked for.
+    Piece(FileKind, u32, Option<Vec<u8>>),
+    /// That is on disk.
+    Kept(FileKind, u32),
 }
 
 pub(super) struct Process {
@@ -94,6 +112,10 @@ pub(super) struct World {
     /// What left since it was asked last, if anybody listens.
     tap: Option<Vec<Wire>>,
     pub(super) parts: BTreeMap<PartyId, Vec<u8>>,
+    /// What a job of the panel came to.
+    pub(super) outcome: Option<Outcome>,
+    /// Pieces that sessions handed in.
+    pub(super) kept: BTreeMap<(SessionId, FileKind, u32), Vec<u8>>,
     /// How often the row was finished: once, or something counted twice.
     pub(super) finishes: u32,
     /// Sessions that were granted the job.
@@ -115,8 +137,11 @@ impl World {
         let row = Row {
             order: OrderId(1),
             job: federation.job,
-            kind: Kind::Train,
-            guest: federation.spec.parties.guest,
+            kind: federation
+                .panel
+                .as_ref()
+                .map_or(Kind::Train, |panel| panel.spec.kind()),
+            guest: federation.guest(),
             status: JobStatus::Pending,
             status_at: 0,
             attempt: Attempt(1),
@@ -137,6 +162,8 @@ impl World {
             seen: 0,
             tap: None,
             parts: BTreeMap::new(),
+            outcome: None,
+            kept: BTreeMap::new(),
             finishes: 0,
             holders: BTreeSet::new(),
             processes: Vec::new(),
@@ -279,6 +306,19 @@ impl World {
                     self.tell(index, (fence.attempt.0, fence.session), Input::Ended);
                 }
             }
+            Wire::Answer {
+                queue,
+                fence,
+                about,
+            } => {
+                if let Some(index) = self.at(&queue) {
+                    let input = match about {
+                        About::Piece(file, piece, sealed) => Input::Piece(file, piece, sealed),
+                        About::Kept(file, piece) => Input::Kept(file, piece),
+                    };
+                    self.tell(index, (fence.attempt.0, fence.session), input);
+                }
+            }
             Wire::Returned {
                 sender,
                 fence,
@@ -307,7 +347,7 @@ impl World {
     }
 
     fn claim(&mut self, attempt: Attempt) {
-        let Some(index) = self.pick(self.federation.spec.parties.guest) else {
+        let Some(index) = self.pick(self.federation.guest()) else {
             return;
         };
         let session = SessionId(Uuid::from_u128(self.rng.random()));
@@ -366,7 +406,7 @@ impl World {
                     if let Some(pledge) = pledge
                         && !self.books.pledge(party, &pledge)
                     {
-                        let reason = refused(party, ReasonCode::ModelChanged);
+                        let reason = refused(party, pledge.broken());
                         self.tell(index, key, Input::Unpledged(reason));
                         continue;
                     }
@@ -408,6 +448,15 @@ impl World {
                 Effect::MakeKey(_) => {
                     let key_made = Box::new(self.federation.key());
                     self.tell(index, key, Input::Key(Ok(key_made)));
+                }
+                Effect::Turn => self.tell(index, key, Input::Turn),
+                Effect::Learn(learner, files) => {
+                    let files = std::sync::Arc::into_inner(files).unwrap();
+                    let learned =
+                        Box::new(Ok(
+                            learning::learn(learner, files, &AtomicBool::new(false)).unwrap()
+                        ));
+                    self.tell(index, key, Input::Learned(learned));
                 }
                 Effect::Close => {
                     self.processes[index].sessions.remove(&key);

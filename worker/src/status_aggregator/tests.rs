@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 use super::*;
 
+mod pieces;
+
 const PARTY: PartyId = PartyId(2);
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(5);

@@ -35,9 +35,9 @@ fn bytes(input: Input) -> Vec<u8> {
         R::write_all(&[&pair.own[..], &pair.next].concat()).to_vec()
     }
     match input.domain() {
-        Domain::Sum => of::<crate::sharing::Z128>(input),
-        Domain::Product => of::<crate::sharing::Z256>(input),
-        Domain::Bits => of::<Bits>(input),
+        crate::sharing::Domain::Sum => of::<crate::sharing::Z128>(input),
+        crate::sharing::Domain::Product => of::<crate::sharing::Z256>(input),
+        crate::sharing::Domain::Bits => of::<Bits>(input),
     }
 }
 
@@ -155,13 +155,14 @@ fn triples(operation: Operation) -> [[&'static str; 3]; 2] {
     }
 }
 
-/// The views of one worker in all runs: shares and messages, or messages only.
-fn seen(
-    operation: Operation,
-    texts: [&str; 3],
-    chance: Chance,
-    first_run: u64,
-) -> [(Vec<Vec<u8>>, Vec<Vec<u8>>); 3] {
+/// One worker's views in all runs.
+struct Seen {
+    /// Shares and messages.
+    all: Vec<Vec<u8>>,
+    messages: Vec<Vec<u8>>,
+}
+
+fn seen(operation: Operation, texts: [&str; 3], chance: Chance, first_run: u64) -> [Seen; 3] {
     let matrices = parsed(texts);
     let deal = |run| dealt(&mut draws(run), operation, &matrices);
     let first = deal(0);
@@ -176,10 +177,10 @@ fn seen(
     std::array::from_fn(|worker| {
         let all = |views: &Views| [&views.shares[worker][..], &views.messages[worker]].concat();
         let messages = |views: &Views| views.messages[worker].clone();
-        (
-            views.iter().map(all).collect(),
-            views.iter().map(messages).collect(),
-        )
+        Seen {
+            all: views.iter().map(all).collect(),
+            messages: views.iter().map(messages).collect(),
+        }
     })
 }
 
@@ -189,7 +190,8 @@ fn what_a_worker_sees_is_uniform_and_the_same_for_all_inputs() {
         let [zeros, others] = triples(operation);
         let of_zeros = seen(operation, zeros, Chance::Fresh, 0);
         let of_others = seen(operation, others, Chance::Fresh, RUNS);
-        for ((zeros, _), (others, _)) in of_zeros.iter().zip(&of_others) {
+        for (zeros, others) in of_zeros.iter().zip(&of_others) {
+            let (zeros, others) = (&zeros.all, &others.all);
             for found in [
                 unevenness(zeros),
                 unevenness(others),
@@ -208,7 +210,8 @@ fn without_random_shares_the_same_tests_fail() {
         let of_zeros = seen(operation, zeros, Chance::SharesRepeat, 0);
         let of_others = seen(operation, others, Chance::SharesRepeat, RUNS);
         // Worker 0 has two random shares; the others have the third, which tells inputs apart.
-        for ((zeros, _), (others, _)) in of_zeros.iter().zip(&of_others).skip(1) {
+        for (zeros, others) in of_zeros.iter().zip(&of_others).skip(1) {
+            let (zeros, others) = (&zeros.all, &others.all);
             assert!(unevenness(zeros) > DEVIATIONS_MAX);
             assert!(difference(zeros, others) > DEVIATIONS_MAX);
         }
@@ -219,8 +222,8 @@ fn without_random_shares_the_same_tests_fail() {
 fn without_parts_of_zero_the_same_tests_fail() {
     for operation in [Operation::Multiplication, GREATER, MAX] {
         let [_, texts] = triples(operation);
-        for (_, messages) in seen(operation, texts, Chance::NoZeros, 0) {
-            assert!(unevenness(&messages) > DEVIATIONS_MAX);
+        for worker in seen(operation, texts, Chance::NoZeros, 0) {
+            assert!(unevenness(&worker.messages) > DEVIATIONS_MAX);
         }
     }
 }
@@ -230,12 +233,10 @@ fn messages_are_uniform_even_to_one_that_knows_all_shares() {
     for operation in [Operation::Multiplication, GREATER, MAX] {
         let [_, texts] = triples(operation);
         for worker in 0..3 {
-            let chance = Chance::UnknownSeedOnly(worker);
-            let (_, messages) = &seen(operation, texts, chance, 0)[worker];
-            let found = unevenness(messages);
-            assert!(found < DEVIATIONS_MAX, "{}: {found}", operation.name());
-            let (_, messages) = &seen(operation, texts, Chance::Nothing, 0)[worker];
-            assert!(unevenness(messages) > DEVIATIONS_MAX);
+            let found = |chance| unevenness(&seen(operation, texts, chance, 0)[worker].messages);
+            let uneven = found(Chance::UnknownSeedOnly(worker));
+            assert!(uneven < DEVIATIONS_MAX, "{}: {uneven}", operation.name());
+            assert!(found(Chance::Nothing) > DEVIATIONS_MAX);
         }
     }
 }

@@ -99,6 +99,7 @@ impl Guest {
                 spec: self.spec_bytes.clone(),
                 guest: self.own.clone(),
                 digest: self.digests.get(&party).cloned(),
+                inputs: Vec::new(),
             };
             let key = SealPublic(self.letters.seat.directory[&party].sealing);
             let queue = match party {

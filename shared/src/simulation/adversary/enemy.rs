@@ -60,7 +60,10 @@ impl Hoard {
                         body,
                     });
                 }
-                Wire::Invitation { .. } | Wire::Ended { .. } | Wire::Returned { .. } => {}
+                Wire::Invitation { .. }
+                | Wire::Ended { .. }
+                | Wire::Answer { .. }
+                | Wire::Returned { .. } => {}
             }
         }
     }

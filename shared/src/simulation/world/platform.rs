@@ -1,7 +1,7 @@
 //! The platform of a world: its row, moved by what sessions say, and what a test asks of it.
 
-use super::{LEASE_MILLISECONDS, Wire, World};
-use crate::id::{PartyId, Round};
+use super::{About, LEASE_MILLISECONDS, Wire, World};
+use crate::id::{PartyId, Round, SessionId};
 use crate::job::{Fence, Phase, Reason};
 use crate::message::{EventBody, Grant, Outcome};
 use crate::store::moves::Started;
@@ -41,21 +41,46 @@ impl World {
                     });
                 }
                 self.holders.insert(fence.session);
+                let panel = self.federation.panel.as_ref();
                 let grant = Grant {
                     fence,
                     spec: self.federation.spec_bytes(),
                     checkpoint: self.checkpoint.clone(),
                     digests: self.row.digests.clone(),
                     model: None,
-                    inputs: Vec::new(),
-                    key: None,
+                    inputs: panel.map(|panel| panel.inputs.clone()).unwrap_or_default(),
+                    key: panel.and_then(|panel| panel.key.clone()),
                 };
                 self.wires.push(Wire::Granted {
                     queue: reply_to,
                     grant,
                 });
             }
-            EventBody::Fetch { .. } | EventBody::Keep { .. } => {}
+            EventBody::Fetch { file, piece } if self.is_current(&fence) => {
+                let panel = self.federation.panel.as_ref();
+                let sealed = panel.and_then(|panel| panel.files.get(&(file, piece)).cloned());
+                self.wires.push(Wire::Answer {
+                    queue: reply_to,
+                    fence,
+                    about: About::Piece(file, piece, sealed),
+                });
+            }
+            EventBody::Keep {
+                file,
+                piece,
+                sealed,
+            } if self.is_current(&fence) => {
+                self.kept.insert((fence.session, file, piece), sealed);
+                self.wires.push(Wire::Answer {
+                    queue: reply_to,
+                    fence,
+                    about: About::Kept(file, piece),
+                });
+            }
+            EventBody::Fetch { .. } | EventBody::Keep { .. } => self.wires.push(Wire::Ended {
+                queue: reply_to,
+                fence,
+            }),
             EventBody::Started {
                 rows,
                 dropped,
@@ -81,22 +106,25 @@ impl World {
                     self.checkpoint = Some(blob);
                 }
             }
-            EventBody::Finished {
-                progress,
-                outcome: Outcome::Model(parts),
-            } => {
+            EventBody::Finished { progress, outcome } => {
                 let before = self.row.status;
                 self.row.finish(&fence, progress, now);
                 if self.row.status != before {
                     self.finishes += 1;
-                    self.parts = parts;
+                    match outcome {
+                        Outcome::Model(parts) => self.parts = parts,
+                        outcome => {
+                            let this = |key: &(SessionId, _, _)| key.0 == fence.session;
+                            self.kept.retain(|key, _| this(key));
+                            self.outcome = Some(outcome);
+                        }
+                    }
                 }
                 self.wires.push(Wire::Ended {
                     queue: reply_to,
                     fence,
                 });
             }
-            EventBody::Finished { .. } => unreachable!("this job trains"),
             EventBody::Failed { reason } => {
                 self.row.fail(&fence, reason, now);
                 self.wires.push(Wire::Ended {

@@ -40,7 +40,7 @@ impl World {
     pub(in crate::simulation) fn step(&mut self) {
         self.steps += 1;
         self.happen();
-        let guest = self.federation.spec.parties.guest;
+        let guest = self.federation.guest();
         for wire in self.wires.iter().skip(self.seen) {
             self.answers.left(wire, guest);
             if let Some(tap) = &mut self.tap {

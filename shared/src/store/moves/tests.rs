@@ -252,6 +252,47 @@ fn a_late_job_fails_and_names_whom_it_waited_for() {
     assert_eq!(row.report.reason.unwrap().party, Some(PartyId(4)));
 }
 
+/// A run that awaits its participants' data.
+fn awaiting() -> Row {
+    Row {
+        kind: Kind::Compute,
+        status: JobStatus::AwaitingInput,
+        ..pending()
+    }
+}
+
+#[test]
+fn a_filled_run_waits_for_its_worker_and_has_all_its_time() {
+    let mut row = awaiting();
+    assert_eq!(row.waiting(), None, "its participants are no parties");
+    assert!(!row.claim(&fence(1, 1), GUEST, LEASE, 1));
+    assert!(row.fill(70, 900));
+    assert_eq!((row.status, row.status_at), (JobStatus::Pending, 900));
+    assert_eq!((row.deadline_at, row.attempt), (970, Attempt(1)));
+    let before = row.clone();
+    assert!(!row.fill(70, 901), "once");
+    assert_eq!(row, before);
+    assert!(row.claim(&fence(1, 1), GUEST, LEASE, 902));
+    assert!(!row.fill(70, 903));
+    let mut forever = awaiting();
+    assert!(forever.fill(i64::MAX, 1));
+    assert_eq!(forever.deadline_at, i64::MAX);
+}
+
+#[test]
+fn a_run_that_is_never_filled_ends_late_or_cancelled() {
+    let mut late = awaiting();
+    assert_eq!(late.expire(DEADLINE - 1), Applied::Stale);
+    assert_eq!(late.expire(DEADLINE), Applied::Ended);
+    let reason = late.report.reason.clone().unwrap();
+    assert_eq!((reason.code, reason.party), (ReasonCode::Deadline, None));
+    assert!(reason.text.contains("its participants' data"));
+    assert!(!late.fill(1, DEADLINE));
+    let mut cancelled = awaiting();
+    assert_eq!(cancelled.cancel(1), Applied::Ended);
+    assert_eq!(cancelled.status, JobStatus::Cancelled);
+}
+
 #[test]
 fn a_job_is_cancelled_waiting_or_running() {
     for mut row in [pending(), running()] {

@@ -1,0 +1,54 @@
+use super::*;
+use ndarray::{Array2, array};
+use proptest::prelude::*;
+
+#[test]
+fn the_first_of_equal_splits_is_taken() {
+    // Both columns part the classes; the first does it at two places.
+    let rows = array![[1., 5.], [2., 6.], [3., 7.], [4., 8.]];
+    let model = fit(rows.view(), &[0, 0, 1, 1], 2);
+    let split = Node::Split {
+        feature: 0,
+        threshold: 2.5,
+        left: 1,
+        right: 2,
+    };
+    assert_eq!(model.nodes[0], split);
+    assert_eq!(model.nodes.len(), 3);
+}
+
+#[test]
+fn a_split_without_gain_is_still_made() {
+    let rows = array![[0., 0.], [0., 1.], [1., 0.], [1., 1.]];
+    let model = fit(rows.view(), &[0, 1, 1, 0], 2);
+    assert_eq!(model.predict(rows.view()), [0, 1, 1, 0]);
+}
+
+#[test]
+fn equal_rows_get_their_most_frequent_class_and_the_lowest_of_several() {
+    let rows = array![[1.], [1.], [1.], [2.], [2.]];
+    let model = fit(rows.view(), &[1, 2, 2, 2, 1], 3);
+    assert_eq!(model.predict(array![[1.], [2.]].view()), [2, 1]);
+}
+
+#[test]
+fn neighbours_without_a_number_between_them_are_parted() {
+    let above = 1.0_f64.next_up();
+    let rows = array![[1.0], [above]];
+    let model = fit(rows.view(), &[0, 1], 2);
+    assert_eq!(model.predict(rows.view()), [0, 1]);
+}
+
+proptest! {
+    #[test]
+    fn different_rows_get_their_own_class(cells in prop::collection::vec(0..20_u8, 120), classes in prop::collection::vec(0..3_u32, 40)) {
+        let rows = Array2::from_shape_fn((40, 3), |(row, column)| f64::from(cells[row * 3 + column]));
+        let model = fit(rows.view(), &classes, 3);
+        let found = model.predict(rows.view());
+        for row in 0..40 {
+            let alone = (0..40).all(|other| other == row || rows.row(other) != rows.row(row));
+            prop_assert!(!alone || found[row] == classes[row]);
+        }
+        prop_assert!(model.nodes.len() < 80);
+    }
+}

@@ -1,0 +1,239 @@
+//! One learning job on one worker: bytes of CSV files in, bytes of a result, a model and figures
+//! out. Pure: the same bytes whatever the number of threads.
+//!
+//! The reference's pipeline (seed-systems 1.4): nulls become their column's mean, texts one column
+//! for each value, logistic regression and the clusterings divide by the deviation; classifiers
+//! classify the testing file, clusterings the feature file itself. Unlike there, the testing file is
+//! encoded as the feature file was. The model is JSON; `learning/MODEL.md` tells its fields, so that
+//! a few lines of any language predict with it.
+
+mod metrics;
+mod target;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+
+use ndarray::Array2;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+pub use self::metrics::{ClassFigures, Clusters, Metrics, Quality, Training};
+pub use self::target::{Classes, TargetError};
+use super::clustering::{self, Found};
+use super::encoder::{EncodeError, Encoder};
+use super::frame::{self, Column, Frame, FrameError};
+use super::{birch, decision_tree, k_means, softmax_regression, spectral, support_vectors};
+use crate::computation::{FileKind, Learner};
+
+/// The uploaded files of a job; wiped once they are read.
+pub struct Files {
+    /// What is learned from.
+    pub feature: Zeroizing<Vec<u8>>,
+    /// The class of each of its rows; classifiers need it, others leave it alone.
+    pub target: Option<Zeroizing<Vec<u8>>>,
+    /// Rows to classify; clusterings leave it alone.
+    pub testing: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// The outcome of a job.
+pub struct Learned {
+    /// `result.csv`: the testing file's rows with their classes, or the feature file's with their
+    /// clusters; `None` for a classifier without a testing file.
+    pub result: Option<Vec<u8>>,
+    /// The model, as JSON.
+    pub model: Vec<u8>,
+    /// How good it is.
+    pub metrics: Metrics,
+}
+
+/// Why nothing was learned. Names files, columns, rows and rules; never a cell.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A file cannot be turned into numbers.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The target file gives no classes.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// Too many classes and columns for logistic regression.
+    #[error(transparent)]
+    Coefficients(#[from] softmax_regression::SizeError),
+    /// Too many rows for support vectors.
+    #[error(transparent)]
+    Support(#[from] support_vectors::SizeError),
+    /// The rows have no clusters.
+    #[error(transparent)]
+    Cluster(#[from] clustering::Error),
+}
+
+/// What is written to the model file.
+#[derive(Serialize)]
+struct Document<'a, P> {
+    format: &'static str,
+    learner: Learner,
+    encoder: &'a Encoder,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<&'a Classes>,
+    parameters: &'a P,
+}
+
+/// The version of the model file.
+const FORMAT: &str = "concord-model-1";
+
+impl<P: Serialize> Document<'_, P> {
+    fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a model has only numbers, texts and lists")
+    }
+}
+
+/// Learns from a job's files.
+///
+/// # Errors
+/// When a file is not what it should be, or leaves a bound, or nothing can be learned from it.
+pub fn learn(learner: Learner, files: Files, _stop: &AtomicBool) -> Result<Learned, Error> {
+    let Files {
+        feature,
+        target,
+        testing,
+    } = files;
+    let frame = frame::read(FileKind::Feature, &feature, &BTreeSet::new())?;
+    drop(feature);
+    if !learner.classifies() {
+        return cluster(learner, &frame);
+    }
+    let target = target.ok_or(TargetError::None)?;
+    let target_frame = frame::read(FileKind::Target, &target, &BTreeSet::new())?;
+    drop(target);
+    let (classes, truth) = target::classes(target_frame, frame.rows)?;
+    let columns = frame.columns.len();
+    let scaled = learner == Learner::LogisticRegression;
+    let (encoder, rows) = Encoder::fit(&frame, scaled)?;
+    drop(frame);
+    let fitted = Fitted::fit(learner, &rows, &truth, classes.len())?;
+    let metrics = Metrics {
+        rows: rows.nrows(),
+        columns,
+        features: rows.ncols(),
+        quality: Quality::Training(metrics::training(
+            &truth,
+            &fitted.predict(&rows, classes.len()),
+            &classes,
+        )),
+    };
+    let model = fitted.document(learner, &encoder, &classes);
+    drop(rows);
+    let result = testing
+        .map(|testing| {
+            let frame = frame::read(FileKind::Testing, &testing, &encoder.texts())?;
+            drop(testing);
+            let rows = encoder.transform(&frame)?;
+            let found = fitted.predict(&rows, classes.len());
+            Ok::<_, Error>(frame::write(&frame, &classes.column(), &found)?)
+        })
+        .transpose()?;
+    Ok(Learned {
+        result,
+        model,
+        metrics,
+    })
+}
+
+/// A classifier.
+enum Fitted {
+    Tree(decision_tree::Model),
+    Linear(softmax_regression::Model),
+    Vectors(support_vectors::Model),
+}
+
+impl Fitted {
+    fn fit(
+        learner: Learner,
+        rows: &Array2<f64>,
+        truth: &[u32],
+        classes: usize,
+    ) -> Result<Fitted, Error> {
+        let view = rows.view();
+        Ok(match learner {
+            Learner::LogisticRegression => {
+                Fitted::Linear(softmax_regression::fit(view, truth, classes)?)
+            }
+            Learner::Svm => Fitted::Vectors(support_vectors::fit(view, truth, classes)?),
+            Learner::DecisionTree | Learner::Birch | Learner::KMeans | Learner::Spectral => {
+                Fitted::Tree(decision_tree::fit(view, truth, classes))
+            }
+        })
+    }
+
+    fn predict(&self, rows: &Array2<f64>, classes: usize) -> Vec<u32> {
+        match self {
+            Fitted::Tree(model) => model.predict(rows.view()),
+            Fitted::Linear(model) => model.predict(rows.view()),
+            Fitted::Vectors(model) => model.predict(rows.view(), classes),
+        }
+    }
+
+    fn document(&self, learner: Learner, encoder: &Encoder, classes: &Classes) -> Vec<u8> {
+        fn bytes<P: Serialize>(
+            learner: Learner,
+            encoder: &Encoder,
+            classes: &Classes,
+            parameters: &P,
+        ) -> Vec<u8> {
+            Document {
+                format: FORMAT,
+                learner,
+                encoder,
+                classes: Some(classes),
+                parameters,
+            }
+            .bytes()
+        }
+        match self {
+            Fitted::Tree(model) => bytes(learner, encoder, classes, model),
+            Fitted::Linear(model) => bytes(learner, encoder, classes, model),
+            Fitted::Vectors(model) => bytes(learner, encoder, classes, model),
+        }
+    }
+}
+
+fn cluster(learner: Learner, frame: &Frame) -> Result<Learned, Error> {
+    let (encoder, rows) = Encoder::fit(frame, true)?;
+    let of = (learner, frame, &encoder);
+    match learner {
+        Learner::Birch => clustered(of, &birch::search(rows.view())?),
+        Learner::Spectral => clustered(of, &spectral::search(rows.view())?),
+        _ => clustered(of, &k_means::search(rows.view())?),
+    }
+}
+
+fn clustered<M: Serialize>(
+    (learner, frame, encoder): (Learner, &Frame, &Encoder),
+    found: &Found<M>,
+) -> Result<Learned, Error> {
+    let quality = metrics::clusters(&found.labels, found.score);
+    let names = Column::Integers((0..).take(quality.sizes.len()).collect());
+    let labels: Vec<u32> = found.labels.iter().map(|label| *label as u32).collect();
+    Ok(Learned {
+        result: Some(frame::write(frame, &names, &labels)?),
+        model: Document {
+            format: FORMAT,
+            learner,
+            encoder,
+            classes: None,
+            parameters: &found.model,
+        }
+        .bytes(),
+        metrics: Metrics {
+            rows: frame.rows,
+            columns: frame.columns.len(),
+            features: encoder.features.len(),
+            quality: Quality::Clusters(quality),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

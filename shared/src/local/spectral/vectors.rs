@@ -1,0 +1,160 @@
+//! The smallest eigenvalues of a Laplacian and their vectors: block Krylov iteration on its inverse
+//! with full orthogonalisation and restarts (Golub and Van Loan, "Matrix Computations", 10.3; Wu and
+//! Simon, "Thick-restart Lanczos method for large symmetric eigenvalue problems", SIAM J. Matrix
+//! Anal. Appl. 22, 2000).
+
+use std::ops::Range;
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, Slice, concatenate};
+
+use super::factor::{Factor, SHIFT};
+use crate::draw::Draw;
+
+/// Vectors that are iterated together: more than are asked for, so that an eigenvalue may be as
+/// manifold as clusters lie apart.
+const BLOCK: usize = 8;
+/// Vectors of a basis before it is condensed, and after.
+const BASIS: usize = 8 * BLOCK;
+const KEPT: usize = 2 * BLOCK;
+/// Restarts after which the vectors are taken as they are: two or three are enough unless a graph is
+/// in so many parts that its vectors mean little.
+const RESTARTS_MAX: usize = 6;
+/// The length of what a vector lacks of being one, beside its eigenvalue, at which it is done.
+const TOLERANCE: f64 = 1e-10;
+
+/// The `wanted` smallest eigenvalues, rising, and their vectors as columns. `wanted` is at most
+/// [`BLOCK`] and the number of rows.
+///
+/// Of vectors whose eigenvalues are the same to rounding any may come, always the same ones.
+pub(super) fn smallest(factor: &Factor, wanted: usize) -> (Vec<f64>, Array2<f64>) {
+    let rows = factor.rows();
+    let mut draw = Draw::new(b"spectral", "vectors");
+    let mut random = || draw.normal();
+    let mut next = Array2::from_shape_simple_fn((rows, BLOCK), &mut random);
+    let mut basis = Array2::zeros((rows, 0));
+    let mut images = Array2::zeros((rows, 0));
+    let mut restarts = 0;
+    loop {
+        while basis.ncols() < BASIS.min(rows) {
+            let fresh = orthonormal(&basis, next, &mut random);
+            let mut image = fresh.clone();
+            factor.solve(&mut image);
+            next = image.clone();
+            basis = beside(&basis, &fresh);
+            images = beside(&images, &image);
+        }
+        let small = basis.t().dot(&images);
+        let (values, rotation) = eigen((&small + &small.t()) / 2.0);
+        let kept = KEPT.min(rotation.ncols());
+        let rotation = columns(&rotation, 0..kept);
+        (basis, images) = (basis.dot(&rotation), images.dot(&rotation));
+        let lacks = &images - &(&basis * &values.slice_axis(Axis(0), Slice::from(..kept)));
+        let done = |place: usize| {
+            let lack = lacks.column(place);
+            libm::sqrt(lack.dot(&lack)) <= TOLERANCE * values[place]
+        };
+        restarts += 1;
+        if (0..wanted).all(done) || rotation.nrows() == rows || restarts > RESTARTS_MAX {
+            let eigenvalues = values.iter().take(wanted).map(|value| 1.0 / value - SHIFT);
+            return (eigenvalues.collect(), columns(&basis, 0..wanted).to_owned());
+        }
+        let first = (0..kept).find(|&place| !done(place)).unwrap_or(0);
+        next = columns(&lacks, first..kept.min(first + BLOCK)).to_owned();
+    }
+}
+
+fn columns(matrix: &Array2<f64>, range: Range<usize>) -> ArrayView2<'_, f64> {
+    matrix.slice_axis(Axis(1), Slice::from(range))
+}
+
+fn beside(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {
+    concatenate(Axis(1), &[left.view(), right.view()]).expect("both have as many rows")
+}
+
+/// Unit vectors at right angles to each other and to those of a basis, as many as `columns` or as
+/// there can be, that span what the columns add to the basis. A column that adds nothing is replaced
+/// by a random one.
+fn orthonormal(
+    basis: &Array2<f64>,
+    columns: Array2<f64>,
+    random: &mut impl FnMut() -> f64,
+) -> Array2<f64> {
+    let (rows, before) = basis.dim();
+    let count = columns.ncols().min(rows - before);
+    let mut fresh = Array2::zeros((rows, count));
+    for place in 0..count {
+        let mut column = columns.column(place).to_owned();
+        loop {
+            let length = libm::sqrt(column.dot(&column));
+            column /= if length > 0.0 { length } else { 1.0 };
+            column -= &basis.dot(&basis.t().dot(&column));
+            let own = self::columns(&fresh, 0..place);
+            column -= &own.dot(&own.t().dot(&column));
+            let left = libm::sqrt(column.dot(&column));
+            // Of a unit vector most is left: what was taken away was rounding.
+            if left > 0.5 {
+                fresh.column_mut(place).assign(&(column / left));
+                break;
+            }
+            if left < 1e-12 {
+                column = Array1::from_shape_simple_fn(rows, &mut *random);
+            }
+        }
+    }
+    fresh
+}
+
+/// The eigenvalues of a small symmetric matrix, falling, and their vectors as columns, by Jacobi's
+/// rotations (Golub and Van Loan, 8.5).
+fn eigen(mut matrix: Array2<f64>) -> (Array1<f64>, Array2<f64>) {
+    let size = matrix.nrows();
+    let mut vectors = Array2::eye(size);
+    let whole = matrix.iter().map(|x| x * x).sum::<f64>();
+    for _ in 0..SWEEPS_MAX {
+        let mut off = 0.0;
+        for row in 1..size {
+            for column in 0..row {
+                off += matrix[(row, column)] * matrix[(row, column)];
+                rotate(&mut matrix, &mut vectors, column, row);
+            }
+        }
+        if off <= whole * 1e-40 {
+            break;
+        }
+    }
+    let mut order: Vec<usize> = (0..size).collect();
+    order.sort_by(|&a, &b| matrix[(b, b)].total_cmp(&matrix[(a, a)]));
+    let values = order.iter().map(|&place| matrix[(place, place)]).collect();
+    (values, vectors.select(Axis(1), &order))
+}
+
+/// Sweeps over all pairs; seven or eight are enough.
+const SWEEPS_MAX: usize = 30;
+
+/// Turns two coordinates so that their product vanishes from the matrix.
+fn rotate(matrix: &mut Array2<f64>, vectors: &mut Array2<f64>, one: usize, other: usize) {
+    let product = matrix[(one, other)];
+    if product == 0.0 {
+        return;
+    }
+    let ratio = (matrix[(other, other)] - matrix[(one, one)]) / (2.0 * product);
+    let tangent = ratio.signum() / (ratio.abs() + libm::sqrt(1.0 + ratio * ratio));
+    let cosine = 1.0 / libm::sqrt(1.0 + tangent * tangent);
+    let sine = tangent * cosine;
+    let turn = |x: &mut f64, y: &mut f64| {
+        (*x, *y) = (cosine * *x - sine * *y, sine * *x + cosine * *y);
+    };
+    for place in 0..matrix.nrows() {
+        let (mut x, mut y) = (matrix[(place, one)], matrix[(place, other)]);
+        turn(&mut x, &mut y);
+        (matrix[(place, one)], matrix[(place, other)]) = (x, y);
+        let (mut x, mut y) = (vectors[(place, one)], vectors[(place, other)]);
+        turn(&mut x, &mut y);
+        (vectors[(place, one)], vectors[(place, other)]) = (x, y);
+    }
+    for place in 0..matrix.nrows() {
+        let (mut x, mut y) = (matrix[(one, place)], matrix[(other, place)]);
+        turn(&mut x, &mut y);
+        (matrix[(one, place)], matrix[(other, place)]) = (x, y);
+    }
+}
