@@ -115,7 +115,7 @@ impl Server {
         };
         let key = key_of(&spec, grant);
         for (kind, content) in made {
-            let context = LearnSpec::piece_context(spec.panel, spec.round, *kind, 0);
+            let context = LearnSpec::piece_context(spec.panel, spec.round, *kind, 0, 1);
             let mut rng = rand::rand_core::UnwrapErr(rand::rngs::SysRng);
             let sealed = key.seal_piece(&mut rng, &context, content.as_bytes());
             let kept = self.state.store.keep(fence, *kind, 0, sealed).await;
@@ -177,7 +177,7 @@ impl Server {
 fn key_of(spec: &LearnSpec, grant: Grant) -> ContentKey {
     let secret = identities()[&spec.worker].sealing();
     let sealed = grant.key.expect("a key");
-    let key = open_input(secret, &LearnSpec::key_context(spec.panel), &sealed).expect("to it");
+    let key = open_input(secret, &spec.key_context(), &sealed).expect("to it");
     ContentKey::from_bytes(&key).expect("a key")
 }
 
@@ -523,7 +523,7 @@ async fn a_learning_goes_through_every_call_of_the_document() {
         .await
         .expect("up")
         .flatten();
-    let context = LearnSpec::piece_context(spec.panel, 0, FileKind::Target, 0);
+    let context = LearnSpec::piece_context(spec.panel, 0, FileKind::Target, 0, 0);
     let opened = key
         .open_piece(&context, &piece.expect("there"))
         .expect("opens");
