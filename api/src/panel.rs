@@ -1,5 +1,5 @@
 //! The panel: jobs of accounts instead of parties (the second API document). A job computes over
-//! three participants' matrices, or learns from one's files; each run of it is a job like any other.
+//! three participants' matrices, or learns from one's files; each run of it is a job like all jobs.
 
 mod files;
 mod form;
@@ -23,7 +23,7 @@ use crate::answer::Error;
 use crate::callers::{Account, Caller};
 use crate::fields::{Field, Fields};
 
-pub(crate) use files::{File, download};
+pub(crate) use files::{File, UPLOADED, download};
 pub(crate) use input::{Input, split};
 pub(crate) use request::{Joint, Page, joint, name_taken, page, queued};
 pub(crate) use upload::learn;
@@ -165,10 +165,10 @@ impl Part {
 /// # Errors
 /// [`Error::Internal`] when no secret of ours opens it any more.
 pub(crate) fn content_key(state: &State, panel: &Panel) -> Result<Option<ContentKey>, Error> {
-    let Some(keys) = &panel.keys else {
+    let (Some(keys), Spec::Learn(spec)) = (&panel.keys, &panel.job.spec) else {
         return Ok(None);
     };
-    let context = shared::job::LearnSpec::key_context(panel.id);
+    let context = spec.key_context();
     let key = state
         .callers
         .of_accounts()?

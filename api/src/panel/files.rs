@@ -16,16 +16,25 @@ use zeroize::Zeroizing;
 
 use crate::answer::Error;
 
+/// The round of files that no run made.
+pub(crate) const UPLOADED: u32 = 0;
+
 /// A file of a job.
 pub(crate) struct File {
     pub(crate) panel: PanelId,
     /// The run that made it, or a run of the job it was uploaded for.
     pub(crate) job: JobId,
-    /// The round that made it; 0 for what was uploaded.
+    /// The round that made it, or [`UPLOADED`].
     pub(crate) round: u32,
     pub(crate) kind: FileKind,
     pub(crate) bytes: u64,
     pub(crate) key: ContentKey,
+}
+
+impl File {
+    fn pieces(&self) -> u32 {
+        self.bytes.div_ceil(PIECE_BYTES as u64) as u32
+    }
 }
 
 /// Answers with a file. What breaks off after its first piece breaks off the answer.
@@ -50,7 +59,7 @@ pub(crate) async fn download(store: &Store, file: File) -> Result<Response, Erro
             format!("attachment; filename=\"{}.{name}\"", file.kind.as_str()),
         ),
     ];
-    let pieces = file.bytes.div_ceil(PIECE_BYTES as u64) as u32;
+    let pieces = file.pieces();
     let (store, file) = (store.clone(), Arc::new(file));
     let body = stream::unfold((0, Some(first)), move |(number, ready)| {
         let (store, file) = (store.clone(), Arc::clone(&file));
@@ -80,7 +89,11 @@ async fn piece(
     let Some(sealed) = store.file_piece(file.job, file.kind, number).await? else {
         return Ok(None);
     };
-    let context = LearnSpec::piece_context(file.panel, file.round, file.kind, number);
+    let pieces = match file.round {
+        UPLOADED => 0,
+        _ => file.pieces(),
+    };
+    let context = LearnSpec::piece_context(file.panel, file.round, file.kind, number, pieces);
     let opened = file.key.open_piece(&context, &sealed).map_err(|error| {
         tracing::error!(%error, job = %file.job, "a piece of a file does not open");
         Error::Internal

@@ -51,7 +51,8 @@ pub(super) enum ShapeError {
     #[error("has {cells} cells in the row of line {line}, and {header} in its header")]
     Ragged { line: u64, cells: u64, header: u64 },
     #[error(
-        "has a cell of more than {CELL_BYTES_MAX} bytes in the row of line {line}; a quote may be missing"
+        "has a cell of more than {CELL_BYTES_MAX} bytes in the row of line {line}; a quote may be \
+         missing"
     )]
     Cell { line: u64 },
 }

@@ -20,15 +20,12 @@ use zeroize::Zeroizing;
 
 use super::form::{Form, Part, Source};
 use super::table_shape::{Measured, TableShape};
-use super::{BY_FILE, Echo, new_id, request, workers};
+use super::{BY_FILE, Echo, UPLOADED, new_id, request, workers};
 use crate::State;
 use crate::answer::Error;
 use crate::callers::Account;
 use crate::idempotency::Idempotency;
 use crate::jobs;
-
-/// Uploaded pieces belong to every run of a job.
-const EVERY_ROUND: u32 = 0;
 
 /// Files on their way in; what no job has taken over when this goes is forgotten.
 struct Upload {
@@ -174,7 +171,7 @@ impl Upload {
             Some(id) => id,
             None => *self.id.insert(self.store.begin_upload().await?),
         };
-        let context = LearnSpec::piece_context(self.panel, EVERY_ROUND, kind, number);
+        let context = LearnSpec::piece_context(self.panel, UPLOADED, kind, number, 0);
         let sealed = self.key.seal_piece(&mut UnwrapErr(SysRng), &context, piece);
         Ok(self.store.put_piece(id, kind, number, sealed).await?)
     }
@@ -246,8 +243,16 @@ impl Upload {
             name: asked.name.clone(),
             parties: parties.clone(),
         };
+        let spec = LearnSpec {
+            panel: self.panel,
+            round: 1,
+            learner: asked.learner,
+            worker,
+            party: account.party,
+            files,
+        };
         let upload = match self.id {
-            Some(id) => Some((id, self.keys(state, worker)?)),
+            Some(id) => Some((id, self.keys(state, &spec)?)),
             None => None,
         };
         let new = NewPanel {
@@ -255,14 +260,7 @@ impl Upload {
             name: asked.name.clone(),
             creator: account.email.clone(),
             parties,
-            spec: Spec::Learn(LearnSpec {
-                panel: self.panel,
-                round: 1,
-                learner: asked.learner,
-                worker,
-                party: account.party,
-                files,
-            }),
+            spec: Spec::Learn(spec),
             owner: worker,
             echo: echo.text(),
             key,
@@ -287,8 +285,8 @@ impl Upload {
     }
 
     /// The files' key, for the worker and for the API itself.
-    fn keys(&self, state: &State, worker: shared::id::PartyId) -> Result<Keys, Error> {
-        let context = LearnSpec::key_context(self.panel);
+    fn keys(&self, state: &State, spec: &LearnSpec) -> Result<Keys, Error> {
+        let (context, worker) = (spec.key_context(), spec.worker);
         let mut secrets = UnwrapErr(SysRng);
         let public = state.directory.get(&worker).ok_or(Error::Internal)?;
         let reader = SealPublic(public.sealing);

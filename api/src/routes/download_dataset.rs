@@ -8,11 +8,8 @@ use crate::State;
 use crate::answer::{Error, Flat};
 use crate::callers::Caller;
 use crate::fields::Fields;
-use crate::panel::{self, File, Part};
+use crate::panel::{self, File, Part, UPLOADED};
 use crate::request::{InFlat, Parameters};
-
-/// The round of files that no run made.
-const UPLOADED: u32 = 0;
 
 pub(super) async fn handle(
     state: extract::State<State>,

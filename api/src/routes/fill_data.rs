@@ -70,5 +70,5 @@ async fn fill(
 }
 
 fn conflict(panel: &Panel, problem: &str) -> Error {
-    Error::Conflict(format!("`jobID` is {}: that job {problem}", panel.id))
+    Error::Conflict(format!("`jobID` is {}: its run {problem}", panel.id))
 }

@@ -18,7 +18,10 @@ const STRANGER: &str = "mallory@elsewhere.cn";
 const UNBOUND: &str = "nobody@platform.cn";
 const DISABLED: &str = "left@zdey.cn";
 /// An order and a model that nobody has.
-const UNKNOWN: i64 = 987_654;
+const UNKNOWN: &str = "987654";
+/// A job of the panel that nobody has.
+const UNKNOWN_PANEL: &str =
+    "82432641958147347699879957611773176975645610459935361780929612748304054178070";
 
 /// Where one of party 3's jobs of each kind is, and the model.
 struct Ids {
@@ -27,6 +30,13 @@ struct Ids {
     infer: i64,
     /// A training that waits, to be cancelled.
     waiting: i64,
+}
+
+/// Jobs of the panel: one of the creator, the colleague and the participant that awaits their
+/// inputs, and one of the creator alone that has finished.
+struct Panels {
+    joint: String,
+    learnt: String,
 }
 
 /// What a route answers.
@@ -51,12 +61,12 @@ struct Row {
     query: String,
     body: String,
     /// The id in it, if there is one.
-    id: Option<i64>,
+    id: Option<String>,
     access: Access,
 }
 
 /// One row or more for every route.
-fn table(ids: &Ids) -> Vec<Row> {
+fn table(ids: &Ids, panels: &Panels) -> Vec<Row> {
     let row = |method: Method, path, access| Row {
         method,
         path,
@@ -78,12 +88,12 @@ fn table(ids: &Ids) -> Vec<Row> {
     };
     let of = |path, field: &str, id: i64, codes| Row {
         query: format!("?{field}={id}"),
-        id: Some(id),
+        id: Some(id.to_string()),
         ..row(Method::GET, path, known(codes))
     };
-    let post = |path, body: String, id, codes| Row {
+    let post = |path, body: String, id: Option<i64>, codes| Row {
         body,
-        id,
+        id: id.map(|id| id.to_string()),
         ..row(Method::POST, path, known(codes))
     };
     let train = seed("模型训练").0.expect("a body").to_owned();
@@ -94,7 +104,7 @@ fn table(ids: &Ids) -> Vec<Row> {
     };
     let cancel = json!({ "order_id": ids.waiting }).to_string();
     let participants = [404, 404, 200, 200, 200];
-    vec![
+    let mut table = vec![
         // In the name of party 3.
         post("/model/train", train, None, [403, 403, 403, 200, 200]),
         of("/model/train_status", "order_id", ids.train, participants),
@@ -156,6 +166,147 @@ fn table(ids: &Ids) -> Vec<Row> {
         public("/board", 200),
         public("/board.css", 200),
         public("/board.js", 200),
+    ];
+    table.extend(
+        panel_table(panels)
+            .into_iter()
+            .map(|(method, path, query, body, id, codes)| Row {
+                query,
+                body,
+                id,
+                ..row(method, path, known(codes))
+            }),
+    );
+    table
+}
+
+type PanelRow = (
+    Method,
+    &'static str,
+    String,
+    String,
+    Option<String>,
+    [u16; 5],
+);
+
+/// The rows of the panel's routes, in which a job is last deleted.
+fn panel_table(panels: &Panels) -> Vec<PanelRow> {
+    let parties = json!([CREATOR, COLLEAGUE, PARTICIPANT]);
+    let create = json!({
+        "computation": "Matrix Addition", "input": "[[1]]", "jobName": "new", "parties": parties,
+    });
+    let page = json!({ "pageNo": 1, "pageSize": 20 });
+    let post = |path, body: serde_json::Value, id: Option<&String>, codes| {
+        (
+            Method::POST,
+            path,
+            String::new(),
+            body.to_string(),
+            id.cloned(),
+            codes,
+        )
+    };
+    let get = |path, query: &str, id: &String, codes| {
+        let query = format!("?{query}&jobID={id}");
+        (
+            Method::GET,
+            path,
+            query,
+            String::new(),
+            Some(id.clone()),
+            codes,
+        )
+    };
+    let (joint, learnt) = (&panels.joint, &panels.learnt);
+    let of = |id: &String| json!({ "jobID": id });
+    let fill = json!({ "jobID": joint, "input": "[[1]]" });
+    let runs = json!({ "jobID": joint, "pageNo": 1, "pageSize": 20 });
+    let everybody = [200; 5];
+    let (participants, creator) = ([404, 404, 200, 200, 200], [404, 404, 404, 404, 200]);
+    let form = super::panel::tree_form();
+    vec![
+        // The participants are those named, and who asks is one of them.
+        post(
+            "/sdk/computation/panel/createJobByInput",
+            create,
+            None,
+            [400, 400, 200, 200, 200],
+        ),
+        (
+            Method::POST,
+            "/sdk/computation/panel/createJobByFile",
+            String::new(),
+            form,
+            None,
+            everybody,
+        ),
+        // The creator's input was there: the colleague's is the last one.
+        post(
+            "/sdk/computation/panel/fillData",
+            fill,
+            Some(joint),
+            [404, 404, 200, 200, 409],
+        ),
+        post(
+            "/sdk/computation/panel/jobListByUser",
+            page,
+            None,
+            everybody,
+        ),
+        post(
+            "/sdk/computation/panel/jobDetailByUser",
+            of(joint),
+            Some(joint),
+            participants,
+        ),
+        post(
+            "/sdk/computation/panel/jobDetailByUser",
+            of(learnt),
+            Some(learnt),
+            creator,
+        ),
+        post(
+            "/sdk/computation/panel/subListByUser",
+            runs,
+            Some(joint),
+            participants,
+        ),
+        get(
+            "/sdk/computation/panel/downloadDataset",
+            "datasetType=feature",
+            learnt,
+            creator,
+        ),
+        get(
+            "/sdk/computation/panel/downloadResult",
+            "resultType=model",
+            learnt,
+            creator,
+        ),
+        post(
+            "/sdk/computation/panel/rerunJobByUser",
+            of(learnt),
+            Some(learnt),
+            creator,
+        ),
+        post(
+            "/sdk/computation/panel/rerunJobByUser",
+            of(joint),
+            Some(joint),
+            [404, 404, 403, 403, 409],
+        ),
+        post(
+            "/sdk/computation/panel/deleteJobByUser",
+            of(learnt),
+            Some(learnt),
+            creator,
+        ),
+        post(
+            "/sdk/computation/panel/deleteJobByUser",
+            of(joint),
+            Some(joint),
+            [404, 404, 403, 403, 200],
+        ),
     ]
 }
 
@@ -259,6 +410,19 @@ async fn world() -> (Server, Ids) {
     (server, ids)
 }
 
+/// The same, with jobs of the panel.
+async fn world_with_panel() -> (Server, Ids, Panels) {
+    let (mut server, ids) = world().await;
+    server.token = Some(server.token_of(CREATOR));
+    let parties = json!([CREATOR, COLLEAGUE, PARTICIPANT]);
+    let panels = Panels {
+        joint: server.joint(&parties).await,
+        learnt: server.learnt().await,
+    };
+    server.token = None;
+    (server, ids, panels)
+}
+
 /// Asks to score rows of party 3.
 async fn infer(server: &Server, model: i64) -> i64 {
     let input = json!({ "user_id": 3, "data_sql": "select * from data.blooddata" });
@@ -271,6 +435,9 @@ async fn ask(server: &Server, row: &Row, tokens: &[Vec<u8>]) -> Answered {
     let path = format!("{}{}", row.path, row.query);
     let mut request = Request::builder().method(&row.method).uri(path);
     request = request.header("host", "192.168.25.105:5000");
+    if row.body.starts_with("--") {
+        request = request.header("content-type", super::panel::FORM);
+    }
     for token in tokens {
         request = request.header("token", token.as_slice());
     }
@@ -278,27 +445,38 @@ async fn ask(server: &Server, row: &Row, tokens: &[Vec<u8>]) -> Answered {
     server.request(request.expect("valid")).await
 }
 
+/// What nobody has, of the same kind.
+fn unknown(id: &str) -> &'static str {
+    match id.len() {
+        ..20 => UNKNOWN,
+        _ => UNKNOWN_PANEL,
+    }
+}
+
 /// The same request about what nobody has.
-fn elsewhere(row: &Row, id: i64) -> Row {
-    let (id, unknown) = (id.to_string(), UNKNOWN.to_string());
+fn elsewhere(row: &Row, id: &str) -> Row {
+    let unknown = unknown(id);
     let field = |body: &str, name: &str| {
         body.replace(
             &format!("\"{name}\":{id}"),
             &format!("\"{name}\":{unknown}"),
         )
     };
+    let named = row
+        .body
+        .replace(&format!("\"{id}\""), &format!("\"{unknown}\""));
     Row {
         method: row.method.clone(),
         path: row.path,
-        query: row.query.replace(&id, &unknown),
-        body: field(&field(&row.body, "order_id"), "model_id"),
-        id: Some(UNKNOWN),
+        query: row.query.replace(id, unknown),
+        body: field(&field(&named, "order_id"), "model_id"),
+        id: Some(unknown.to_owned()),
         access: Access::Public(404),
     }
 }
 
 /// What an answer says, whatever id it is about.
-fn said(answered: &Answered, id: i64) -> String {
+fn said(answered: &Answered, id: &str) -> String {
     let mut headers = answered.headers.clone();
     // That of the digits.
     headers.remove("content-length");
@@ -308,8 +486,8 @@ fn said(answered: &Answered, id: i64) -> String {
 
 #[tokio::test]
 async fn every_route_is_in_the_table() {
-    let (_, ids) = world().await;
-    let table = table(&ids);
+    let (_, ids, panels) = world_with_panel().await;
+    let table = table(&ids, &panels);
     let named = |path: &str, method: &Method| {
         table
             .iter()
@@ -327,9 +505,9 @@ async fn every_route_is_in_the_table() {
 
 #[tokio::test]
 async fn no_route_lets_a_bad_token_in() {
-    let (server, ids) = world().await;
+    let (server, ids, panels) = world_with_panel().await;
     let jobs = server.state.store.jobs(None, 100).await.expect("up").len();
-    for row in table(&ids) {
+    for row in table(&ids, &panels) {
         for (name, tokens, sentence) in bad_tokens(&server) {
             let answered = ask(&server, &row, &tokens).await;
             let what = format!("{} with {name}: {}", row.path, answered.text);
@@ -356,8 +534,8 @@ async fn no_route_lets_a_bad_token_in() {
 
 #[tokio::test]
 async fn every_route_answers_every_caller_as_the_table_says() {
-    let (server, ids) = world().await;
-    for row in table(&ids) {
+    let (server, ids, panels) = world_with_panel().await;
+    for row in table(&ids, &panels) {
         let codes = match row.access {
             Access::Public(status) => [status; 5],
             Access::Known {
@@ -376,9 +554,9 @@ async fn every_route_answers_every_caller_as_the_table_says() {
             let what = format!("{}{} by {caller}: {}", row.path, row.query, answered.text);
             assert_eq!(answered.status, status, "{what}");
             let sees = answered.text.contains("that job is");
-            if let (404, Some(id), false) = (status, row.id, sees) {
+            if let (404, Some(id), false) = (status, &row.id, sees) {
                 let nobodys = ask(&server, &elsewhere(&row, id), &token).await;
-                assert_eq!(said(&answered, id), said(&nobodys, UNKNOWN), "{what}");
+                assert_eq!(said(&answered, id), said(&nobodys, unknown(id)), "{what}");
             }
             assert!(!sees || status == 404 && codes.contains(&404), "{what}");
         }

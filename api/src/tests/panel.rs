@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shared::bus::{Properties, QueueKind, Token};
 use shared::computation::FileKind;
 use shared::decimal::Matrix;
-use shared::id::{PanelId, PartyId, SessionId};
+use shared::id::{PanelId, SessionId};
 use shared::job::{Fence, LearnSpec, Spec};
 use shared::limits::{
     BODY_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FORM_BYTES_MAX, PIECE_BYTES,
@@ -90,6 +90,52 @@ impl Server {
         );
     }
 
+    /// Makes a joint computation of these; its id.
+    pub(super) async fn joint(&self, parties: &Value) -> String {
+        let body = with(&addition(), "input", json!("[[1]]"));
+        id_of(
+            &self
+                .ask("createJobByInput", &with(&body, "parties", parties.clone()))
+                .await,
+        )
+    }
+
+    /// Makes a learning and finishes it, with a model; its id.
+    pub(super) async fn learnt(&self) -> String {
+        let id = id_of(&self.form(FORM, whole(&tree())).await);
+        let (fence, grant, _) = self.claim_run(&id).await;
+        self.learn(fence, grant, &[(FileKind::Model, "{}")]).await;
+        id
+    }
+
+    /// A session that has opened the key hands in files.
+    async fn learn(&self, fence: Fence, grant: Grant, made: &[(FileKind, &str)]) {
+        let Spec::Learn(spec) = self.spec(fence).await else {
+            panic!("learning")
+        };
+        let key = key_of(&spec, grant);
+        for (kind, content) in made {
+            let context = LearnSpec::piece_context(spec.panel, spec.round, *kind, 0, 1);
+            let mut rng = rand::rand_core::UnwrapErr(rand::rngs::SysRng);
+            let sealed = key.seal_piece(&mut rng, &context, content.as_bytes());
+            let kept = self.state.store.keep(fence, *kind, 0, sealed).await;
+            assert!(kept.expect("up"));
+        }
+        let lengths = made
+            .iter()
+            .map(|(kind, content)| (*kind, content.len() as u64));
+        let outcome = Outcome::Learned {
+            metrics: r#"{"accuracy":1.0}"#.to_owned(),
+            files: lengths.collect(),
+        };
+        self.end(fence, outcome).await;
+    }
+
+    async fn spec(&self, fence: Fence) -> Spec {
+        let job = self.state.store.job(fence.job).await.expect("up");
+        job.expect("there").spec
+    }
+
     async fn detail(&self, id: &str) -> Value {
         said(&self.ask("jobDetailByUser", &json!({ "jobID": id })).await)
     }
@@ -125,6 +171,14 @@ impl Server {
         let applied = store.finish(fence, Progress::default(), outcome).await;
         assert_eq!(applied.expect("up"), Applied::Ended);
     }
+}
+
+/// The key of the files, as the worker opens it.
+fn key_of(spec: &LearnSpec, grant: Grant) -> ContentKey {
+    let secret = identities()[&spec.worker].sealing();
+    let sealed = grant.key.expect("a key");
+    let key = open_input(secret, &spec.key_context(), &sealed).expect("to it");
+    ContentKey::from_bytes(&key).expect("a key")
 }
 
 /// What a good answer says.
@@ -176,7 +230,7 @@ fn with(body: &Value, field: &str, value: Value) -> Value {
 }
 
 const BOUNDARY: &str = "xBOUNDARYx";
-const FORM: &str = "multipart/form-data; boundary=xBOUNDARYx";
+pub(super) const FORM: &str = "multipart/form-data; boundary=xBOUNDARYx";
 
 fn part(name: &str, value: &str) -> String {
     format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
@@ -192,6 +246,11 @@ fn file(name: &str, value: &str) -> String {
 
 fn whole(parts: &[String]) -> String {
     format!("{}--{BOUNDARY}--\r\n", parts.concat())
+}
+
+/// A form that makes a decision tree of nobody else's name.
+pub(super) fn tree_form() -> String {
+    whole(&tree()).replace("\"decision tree\" test\"", "another tree")
 }
 
 const FEATURE: &str = "age,sex\n63,男\n47,女\n58,男\n";
@@ -433,7 +492,7 @@ async fn a_learning_goes_through_every_call_of_the_document() {
         (&json!([WEI]), &json!([3]))
     );
     assert_eq!(detail["privacy"], "none (single worker)");
-    let files = json!({ "feature": FEATURE.len(), "target": TARGET.len(), "testing": 17 });
+    let files = json!({ "feature": FEATURE.len(), "target": TARGET.len(), "testing": 15 });
     assert_eq!(detail["files"], files);
     let get = async |query: &str| server.get(&format!("{PANEL}/{query}")).await;
     for (word, content) in [
@@ -457,17 +516,14 @@ async fn a_learning_goes_through_every_call_of_the_document() {
     let Spec::Learn(spec) = spec else {
         panic!("learning")
     };
-    let secret = identities()[&PartyId(3)].sealing();
-    let sealed = grant.key.expect("a key");
-    let key = open_input(secret, &LearnSpec::key_context(spec.panel), &sealed).expect("to it");
-    let key = ContentKey::from_bytes(&key).expect("a key");
+    let key = key_of(&spec, grant.clone());
     let store = &server.state.store;
     let piece = store
         .fetch(fence, FileKind::Target, 0)
         .await
         .expect("up")
         .flatten();
-    let context = LearnSpec::piece_context(spec.panel, 0, FileKind::Target, 0);
+    let context = LearnSpec::piece_context(spec.panel, 0, FileKind::Target, 0, 0);
     let opened = key
         .open_piece(&context, &piece.expect("there"))
         .expect("opens");
@@ -476,19 +532,7 @@ async fn a_learning_goes_through_every_call_of_the_document() {
         (FileKind::Result, "# age,sex,Result\n61,女,1\n"),
         (FileKind::Model, "{\"a\":1}"),
     ];
-    for (kind, content) in made {
-        let context = LearnSpec::piece_context(spec.panel, 1, kind, 0);
-        let mut rng = rand::rand_core::UnwrapErr(rand::rngs::SysRng);
-        let sealed = key.seal_piece(&mut rng, &context, content.as_bytes());
-        assert!(store.keep(fence, kind, 0, sealed).await.expect("up"));
-    }
-    let outcome = Outcome::Learned {
-        metrics: r#"{"accuracy":1.0}"#.to_owned(),
-        files: made
-            .map(|(kind, content)| (kind, content.len() as u64))
-            .into(),
-    };
-    server.end(fence, outcome).await;
+    server.learn(fence, grant, &made).await;
     let page = json!({ "pageNo": 1, "pageSize": 20, "jobID": id });
     let list = said(&server.ask("subListByUser", &page).await);
     assert_eq!(
@@ -511,7 +555,7 @@ async fn a_learning_goes_through_every_call_of_the_document() {
         let newest = path.replace("&roundID=1", "");
         assert_eq!(server.get(&newest).await.text, *content);
         refused(
-            &server.get(&path.replace("ID=1", "ID=7")).await,
+            &server.get(&path.replace("roundID=1", "roundID=7")).await,
             404,
             "no such finished run",
         );
@@ -884,10 +928,12 @@ async fn the_broker_carries_no_input_in_the_clear() {
     let stop = CancellationToken::new();
     let taking = tokio::spawn(take_batches(server.state.clone(), stop.clone()));
     let bus = &server.state.bus;
-    let mut answers = bus
-        .open("answers", QueueKind::Durable, 4)
+    let declared = bus.declare(queue::SUBMISSIONS, QueueKind::Durable);
+    declared.await.expect("declared");
+    bus.declare("replies.test", QueueKind::Session)
         .await
-        .expect("a queue");
+        .expect("declared");
+    let mut answers = bus.consume("replies.test", 4).await.expect("declared");
     let mut sealed = with(&addition(), "inputProtection", json!("client-sealed"));
     sealed.as_object_mut().expect("an object").remove("input");
     let mut unsealed = sealed.clone();
@@ -913,7 +959,7 @@ async fn the_broker_carries_no_input_in_the_clear() {
         let about = Properties {
             id: Some(name.to_owned()),
             kind: Some(format!("{PANEL}/createJobByInput")),
-            reply_to: Some("answers".to_owned()),
+            reply_to: Some("replies.test".to_owned()),
             token: Some(Token::new(server.token_of(WEI))),
             ..Properties::default()
         };
@@ -956,7 +1002,7 @@ fn forms() -> Vec<(&'static str, &'static str, Vec<u8>, u16, String)> {
     };
     let plus = |parts: &[String]| whole(&[tree(), parts.to_vec()].concat()).into_bytes();
     let wide = |count: usize| vec!["a"; count].join(",");
-    let long = "x".repeat(FILE_BYTES_MAX + BODY_BYTES_MAX);
+    let long = "x\n".repeat((FILE_BYTES_MAX + BODY_BYTES_MAX) / 2);
     let good = whole(&tree());
     let mut gzip = good.clone().into_bytes();
     let at = good.find(FEATURE).expect("it is there");

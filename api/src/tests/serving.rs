@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Data;
+use crate::panel::BY_FILE;
 use crate::request::Body;
 use crate::serve::{Limits, Peer, serve};
 use crate::tls::Tls;
@@ -47,6 +48,7 @@ async fn served(limits: Limits) -> Served {
 pub(super) async fn served_by(tls: Option<Tls>, limits: Limits) -> Served {
     let app = Router::new()
         .route("/echo", post(async |Body(value): Body| Data(value)))
+        .route(BY_FILE, post(async |Body(value): Body| Data(value)))
         .route("/big", get(async || vec![b' '; 64 << 20]))
         .route(
             "/peer",
@@ -128,6 +130,29 @@ async fn a_connection_ends_with_the_request_it_is_at_when_its_time_is_over() {
     .await;
     let answer = server.exchange("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn files_may_take_longer_than_other_requests() {
+    let server = served(Limits {
+        request: SHORT,
+        connection: SHORT,
+        drain: SHORT,
+        ..LENIENT
+    })
+    .await;
+    for (path, answered) in [(BY_FILE, "HTTP/1.1 200"), ("/echo", "HTTP/1.1 408")] {
+        let mut stream = server.connect();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("sent");
+        for byte in b"{\"input\":[]}" {
+            // Once it is refused the rest does not arrive.
+            let _ = stream.write_all(&[*byte]);
+            sleep(SHORT / 2).await;
+        }
+        let answer = until_closed(stream);
+        assert!(answer.starts_with(answered), "{path}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
