@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::Write;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use shared::computation::FileKind;
@@ -12,11 +13,13 @@ use shared::local::encoder::Encoder;
 use shared::local::frame::{self, Column, Frame};
 use shared::local::{decision_tree, softmax_regression, support_vectors};
 
+static NEVER: AtomicBool = AtomicBool::new(false);
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn read(kind: FileKind, name: &str) -> Result<Frame> {
     let text = std::fs::read(name)?;
-    Ok(frame::read(kind, &text, &BTreeSet::new())?)
+    Ok(frame::read(kind, &text, &BTreeSet::new(), &NEVER)?)
 }
 
 fn main() -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -355,7 +356,7 @@ impl Driver {
 
 /// What was learned, or why nothing.
 fn learn(party: PartyId, learner: Learner, files: Files) -> Result<Learned, Reason> {
-    learning::learn(learner, files).map_err(|error| Reason {
+    learning::learn(learner, files, &AtomicBool::new(false)).map_err(|error| Reason {
         code: ReasonCode::FileRefused,
         text: error.to_string(),
         party: Some(party),

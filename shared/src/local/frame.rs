@@ -12,6 +12,7 @@ mod reading;
 pub use layout::write;
 pub use reading::read;
 
+use super::stopping::Stopped;
 use crate::computation::FileKind;
 use crate::limits::{
     CELL_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FILE_NUMBER_MAX, MADE_FILE_BYTES_MAX,
@@ -77,6 +78,9 @@ pub struct Frame {
 /// What is wrong with a file. Names the file, the line, the column and the rule; never a cell.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
+    /// Nobody waits for it any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// Not one byte beside white space.
     #[error("the {} file is empty; it must have a header row", .0.as_str())]
     Empty(FileKind),

@@ -11,6 +11,7 @@ mod metrics;
 mod target;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::Array2;
 use serde::Serialize;
@@ -48,6 +49,9 @@ pub struct Learned {
 /// Why nothing was learned. Names files, columns, rows and rules; never a cell.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
+    /// Nobody waits for it any more.
+    #[error("learning was asked to stop")]
+    Stopped,
     /// A file cannot be read.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -88,23 +92,33 @@ impl<P: Serialize> Document<'_, P> {
     }
 }
 
-/// Learns from a job's files.
+/// Learns from a job's files, unless `stop` is set before the end: all that takes long looks at it.
 ///
 /// # Errors
-/// When a file is not what it should be, or leaves a bound, or nothing can be learned from it.
-pub fn learn(learner: Learner, files: Files) -> Result<Learned, Error> {
+/// When a file is not what it should be, or leaves a bound, or nothing can be learned from it;
+/// [`Error::Stopped`] when `stop` is set.
+pub fn learn(learner: Learner, files: Files, stop: &AtomicBool) -> Result<Learned, Error> {
+    let learned = learn_unless(stop, learner, files);
+    // Whoever noticed the flag has an error of its own for it.
+    learned.map_err(|error| match stop.load(Ordering::Relaxed) {
+        true => Error::Stopped,
+        false => error,
+    })
+}
+
+fn learn_unless(stop: &AtomicBool, learner: Learner, files: Files) -> Result<Learned, Error> {
     let Files {
         feature,
         target,
         testing,
     } = files;
-    let frame = frame::read(FileKind::Feature, &feature, &BTreeSet::new())?;
+    let frame = frame::read(FileKind::Feature, &feature, &BTreeSet::new(), stop)?;
     drop(feature);
     if !learner.classifies() {
         return cluster(learner, &frame);
     }
     let target = target.ok_or(TargetError::None)?;
-    let target_frame = frame::read(FileKind::Target, &target, &BTreeSet::new())?;
+    let target_frame = frame::read(FileKind::Target, &target, &BTreeSet::new(), stop)?;
     drop(target);
     let (classes, truth) = target::classes(target_frame, frame.rows)?;
     let columns = frame.columns.len();
@@ -126,7 +140,7 @@ pub fn learn(learner: Learner, files: Files) -> Result<Learned, Error> {
     drop(rows);
     let result = testing
         .map(|testing| {
-            let frame = frame::read(FileKind::Testing, &testing, &encoder.texts())?;
+            let frame = frame::read(FileKind::Testing, &testing, &encoder.texts(), stop)?;
             drop(testing);
             let rows = encoder.transform(&frame)?;
             let found = fitted.predict(&rows, classes.len());

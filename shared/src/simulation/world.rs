@@ -450,7 +450,8 @@ impl World {
                 }
                 Effect::Learn(learner, files) => {
                     let files = std::sync::Arc::into_inner(files).unwrap();
-                    let learned = Box::new(Ok(learning::learn(learner, files).unwrap()));
+                    let never = std::sync::atomic::AtomicBool::new(false);
+                    let learned = Box::new(Ok(learning::learn(learner, files, &never).unwrap()));
                     self.tell(index, key, Input::Learned(learned));
                 }
                 Effect::Close => {

@@ -1,9 +1,10 @@
 use super::*;
 use crate::computation::FileKind;
+use crate::local::stopping::tests::NEVER;
 use ndarray::array;
 
 fn frame(file: FileKind, text: &str, texts: &BTreeSet<&str>) -> Frame {
-    frame::read(file, text.as_bytes(), texts).unwrap()
+    frame::read(file, text.as_bytes(), texts, &NEVER).unwrap()
 }
 
 fn feature(text: &str) -> Frame {

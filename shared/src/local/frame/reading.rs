@@ -2,12 +2,14 @@
 //! a column that turns out to be text in its last row costs no copy of the others.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 
 use csv::{Reader, ReaderBuilder, StringRecord};
 
 use super::{Column, Frame, FrameError, Texts, shortened};
 use crate::computation::FileKind;
 use crate::limits::{CELL_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FILE_NUMBER_MAX};
+use crate::local::stopping::heed;
 
 /// What pandas takes for a missing value.
 const NULLS: [&str; 19] = [
@@ -77,8 +79,13 @@ impl Seen {
 /// numbers.
 ///
 /// # Errors
-/// When the file is no such text, or leaves a bound; see [`FrameError`].
-pub fn read(file: FileKind, text: &[u8], texts: &BTreeSet<&str>) -> Result<Frame, FrameError> {
+/// When the file is no such text, or leaves a bound, or `stop` is set; see [`FrameError`].
+pub fn read(
+    file: FileKind,
+    text: &[u8],
+    texts: &BTreeSet<&str>,
+    stop: &AtomicBool,
+) -> Result<Frame, FrameError> {
     let text = checked(file, text)?;
     let mut reader = reader(text);
     let names = names(file, &mut reader)?;
@@ -93,7 +100,7 @@ pub fn read(file: FileKind, text: &[u8], texts: &BTreeSet<&str>) -> Result<Frame
         })
         .collect();
     let mut rows = 0;
-    for_each_row(file, &mut reader, |record, line| {
+    for_each_row((file, stop), &mut reader, |record, line| {
         rows += 1;
         for (seen, cell) in seen.iter_mut().zip(record) {
             seen.look(cell, line);
@@ -118,7 +125,7 @@ pub fn read(file: FileKind, text: &[u8], texts: &BTreeSet<&str>) -> Result<Frame
     }
     let mut columns: Vec<Column> = seen.iter().map(|seen| seen.column(rows)).collect();
     let mut reader = self::reader(&text[body_start(&body)..]);
-    for_each_row(file, &mut reader, |record, _| {
+    for_each_row((file, stop), &mut reader, |record, _| {
         for (column, cell) in columns.iter_mut().zip(record) {
             keep(column, cell);
         }
@@ -258,12 +265,13 @@ fn next(
 }
 
 fn for_each_row(
-    file: FileKind,
+    (file, stop): (FileKind, &AtomicBool),
     reader: &mut Reader<&[u8]>,
     mut see: impl FnMut(&StringRecord, u64),
 ) -> Result<(), FrameError> {
     let mut record = StringRecord::new();
     while next(file, reader, &mut record)? {
+        heed(stop)?;
         see(&record, record.position().map_or(0, csv::Position::line));
     }
     Ok(())

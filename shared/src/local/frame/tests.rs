@@ -1,9 +1,10 @@
 use super::*;
+use crate::local::stopping::tests::NEVER;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn of(text: &str) -> Result<Frame, FrameError> {
-    read(FileKind::Feature, text.as_bytes(), &BTreeSet::new())
+    read(FileKind::Feature, text.as_bytes(), &BTreeSet::new(), &NEVER)
 }
 
 fn texts(cells: &[&str]) -> Column {
@@ -48,7 +49,13 @@ fn byte_order_marks_line_ends_and_quotes_change_nothing() {
 
 #[test]
 fn a_column_can_be_read_as_text() {
-    let frame = read(FileKind::Testing, b"a,b\n01,2\n", &BTreeSet::from(["a"])).unwrap();
+    let frame = read(
+        FileKind::Testing,
+        b"a,b\n01,2\n",
+        &BTreeSet::from(["a"]),
+        &NEVER,
+    )
+    .unwrap();
     assert_eq!(frame.columns, [texts(&["01"]), Column::Integers(vec![2])]);
 }
 
@@ -108,11 +115,16 @@ fn what_is_wrong_is_told_by_line_and_column_without_a_cell() {
     for (text, right) in cases {
         assert_eq!(refusal(text), right);
     }
-    let latin = read(FileKind::Target, b"a\nx\n\xe9t\xe9\n", &BTreeSet::new());
+    let latin = read(
+        FileKind::Target,
+        b"a\nx\n\xe9t\xe9\n",
+        &BTreeSet::new(),
+        &NEVER,
+    );
     let said = "line 3 of the target file is not UTF-8 text";
     assert_eq!(latin.unwrap_err().to_string(), said);
     let large = vec![b'\n'; FILE_BYTES_MAX + 1];
-    let large = read(FileKind::Target, &large, &BTreeSet::new());
+    let large = read(FileKind::Target, &large, &BTreeSet::new(), &NEVER);
     assert!(matches!(large, Err(FrameError::Bytes { .. })));
 }
 
@@ -169,7 +181,7 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(prop::sample::select(b"a1,\"\n\r. \xc3\xa9-e\0".to_vec()), 0..60)) {
-        let _ = read(FileKind::Feature, &bytes, &BTreeSet::new());
+        let _ = read(FileKind::Feature, &bytes, &BTreeSet::new(), &NEVER);
     }
 
     #[test]

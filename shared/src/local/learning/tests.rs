@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::*;
+use crate::local::stopping::tests::{NEVER, NOW};
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -98,10 +99,15 @@ impl Parts {
 
     /// The test part's classes by a learner, a digit each.
     fn predictions(&self, learner: Learner) -> String {
-        results(&learn(learner, self.files()).unwrap().result.unwrap())
-            .iter()
-            .map(|class| class.strip_suffix(".0").unwrap())
-            .collect()
+        results(
+            &learn(learner, self.files(), &NEVER)
+                .unwrap()
+                .result
+                .unwrap(),
+        )
+        .iter()
+        .map(|class| class.strip_suffix(".0").unwrap())
+        .collect()
     }
 
     fn accuracy(&self, predictions: &str) -> f64 {
@@ -155,7 +161,7 @@ fn logistic_regression_classifies_as_scikit_learn_does() {
         let found = parts.predictions(Learner::LogisticRegression);
         assert_eq!(found, set.regression.predictions, "{name}");
         assert!((parts.accuracy(&found) - set.regression.accuracy).abs() < 0.005);
-        let learned = learn(Learner::LogisticRegression, parts.files()).unwrap();
+        let learned = learn(Learner::LogisticRegression, parts.files(), &NEVER).unwrap();
         let model: Value = serde_json::from_slice(&learned.model).unwrap();
         let coefficients = model["parameters"]["coefficients"][0].as_array().unwrap();
         assert_eq!(coefficients.len(), set.coefficients.len());
@@ -200,9 +206,17 @@ fn a_result_is_written_as_numpy_writes_it() {
     for layout in vectors().layouts {
         let learner = Learner::parse(&layout.learner).unwrap();
         let files = files(&layout.feature, Some(&layout.target), Some(&layout.testing));
-        let learned = learn(learner, files).unwrap();
+        let learned = learn(learner, files, &NEVER).unwrap();
         let result = String::from_utf8(learned.result.unwrap()).unwrap();
         assert_eq!(result, layout.result, "{}", layout.learner);
+    }
+}
+
+#[test]
+fn a_job_that_nobody_waits_for_stops() {
+    for learner in [Learner::DecisionTree, Learner::KMeans] {
+        let stopped = learn(learner, Parts::of("iris").files(), &NOW);
+        assert_eq!(stopped.err(), Some(Error::Stopped));
     }
 }
 
@@ -211,7 +225,9 @@ fn threads_change_no_bit() {
     let parts = Parts::of("wdbc");
     let outcome = |learner, threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let learned = pool.unwrap().install(|| learn(learner, parts.files()));
+        let learned = pool
+            .unwrap()
+            .install(|| learn(learner, parts.files(), &NEVER));
         let learned = learned.unwrap();
         (learned.result, learned.model, learned.metrics)
     };
@@ -228,7 +244,12 @@ fn threads_change_no_bit() {
 fn figures_are_those_of_the_training() {
     let feature = "a\n1\n1\n1\n2\n2\n";
     let target = "class\nno\nno\nyes\nyes\nyes\n";
-    let learned = learn(Learner::DecisionTree, files(feature, Some(target), None)).unwrap();
+    let learned = learn(
+        Learner::DecisionTree,
+        files(feature, Some(target), None),
+        &NEVER,
+    )
+    .unwrap();
     assert!(learned.result.is_none());
     let metrics = serde_json::to_value(&learned.metrics).unwrap();
     let (no, yes) = (2.0 / 3.0, 1.0);
@@ -257,6 +278,7 @@ fn the_testing_file_is_encoded_as_the_feature_file_was() {
     let learned = learn(
         Learner::DecisionTree,
         files(feature, Some(target), Some(testing)),
+        &NEVER,
     );
     let learned = learned.unwrap();
     let result = String::from_utf8(learned.result.unwrap()).unwrap();
@@ -285,7 +307,11 @@ fn the_testing_file_is_encoded_as_the_feature_file_was() {
 }
 
 fn refusal(feature: &str, target: Option<&str>, testing: Option<&str>) -> String {
-    let learned = learn(Learner::DecisionTree, files(feature, target, testing));
+    let learned = learn(
+        Learner::DecisionTree,
+        files(feature, target, testing),
+        &NEVER,
+    );
     learned.err().unwrap().to_string()
 }
 
