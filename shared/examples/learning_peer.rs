@@ -44,18 +44,18 @@ fn main() -> Result<()> {
     let view = rows.view();
     let (fitted, given) = match learner.as_str() {
         "dt" => {
-            let model = decision_tree::fit(view, &truth, count);
-            (start.elapsed(), model.predict(view))
+            let model = decision_tree::fit(view, &truth, count, &NEVER)?;
+            (start.elapsed(), model.predict(view, &NEVER)?)
         }
         "lr" => {
-            let model = softmax_regression::fit(view, &truth, count)?;
+            let model = softmax_regression::fit(view, &truth, count, &NEVER)?;
             writeln!(out, "intercepts {:?}", model.intercepts)?;
-            (start.elapsed(), model.predict(view))
+            (start.elapsed(), model.predict(view, &NEVER)?)
         }
         _ => {
-            let model = support_vectors::fit(view, &truth, count)?;
+            let model = support_vectors::fit(view, &truth, count, &NEVER)?;
             writeln!(out, "{} support vectors", model.support_vectors.len())?;
-            (start.elapsed(), model.predict(view, count))
+            (start.elapsed(), model.predict(view, count, &NEVER)?)
         }
     };
     let all = start.elapsed();

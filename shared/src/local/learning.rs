@@ -22,6 +22,7 @@ pub use self::target::{Classes, TargetError};
 use super::clustering::{self, Found};
 use super::encoder::{EncodeError, Encoder};
 use super::frame::{self, Column, Frame, FrameError};
+use super::stopping::Stopped;
 use super::{birch, decision_tree, k_means, softmax_regression, spectral, support_vectors};
 use crate::computation::{FileKind, Learner};
 
@@ -52,6 +53,9 @@ pub enum Error {
     /// Nobody waits for it any more.
     #[error("learning was asked to stop")]
     Stopped,
+    /// As [`Error::Stopped`], from within.
+    #[error(transparent)]
+    Within(#[from] Stopped),
     /// A file cannot be read.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -61,12 +65,15 @@ pub enum Error {
     /// The target file gives no classes.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// Too many classes and columns for logistic regression.
+    /// There is no tree.
     #[error(transparent)]
-    Coefficients(#[from] softmax_regression::SizeError),
-    /// Too many rows for support vectors.
+    Tree(#[from] decision_tree::Error),
+    /// There is no logistic regression.
     #[error(transparent)]
-    Support(#[from] support_vectors::SizeError),
+    Regression(#[from] softmax_regression::Error),
+    /// There are no support vectors.
+    #[error(transparent)]
+    Support(#[from] support_vectors::Error),
     /// The rows have no clusters.
     #[error(transparent)]
     Cluster(#[from] clustering::Error),
@@ -115,7 +122,7 @@ fn learn_unless(stop: &AtomicBool, learner: Learner, files: Files) -> Result<Lea
     let frame = frame::read(FileKind::Feature, &feature, &BTreeSet::new(), stop)?;
     drop(feature);
     if !learner.classifies() {
-        return cluster(learner, &frame);
+        return cluster(learner, &frame, stop);
     }
     let target = target.ok_or(TargetError::None)?;
     let target_frame = frame::read(FileKind::Target, &target, &BTreeSet::new(), stop)?;
@@ -125,14 +132,14 @@ fn learn_unless(stop: &AtomicBool, learner: Learner, files: Files) -> Result<Lea
     let scaled = learner == Learner::LogisticRegression;
     let (encoder, rows) = Encoder::fit(&frame, scaled)?;
     drop(frame);
-    let fitted = Fitted::fit(learner, &rows, &truth, classes.len())?;
+    let fitted = Fitted::fit(learner, &rows, (&truth, classes.len()), stop)?;
     let metrics = Metrics {
         rows: rows.nrows(),
         columns,
         features: rows.ncols(),
         quality: Quality::Training(metrics::training(
             &truth,
-            &fitted.predict(&rows, classes.len()),
+            &fitted.predict(&rows, classes.len(), stop)?,
             &classes,
         )),
     };
@@ -143,7 +150,7 @@ fn learn_unless(stop: &AtomicBool, learner: Learner, files: Files) -> Result<Lea
             let frame = frame::read(FileKind::Testing, &testing, &encoder.texts(), stop)?;
             drop(testing);
             let rows = encoder.transform(&frame)?;
-            let found = fitted.predict(&rows, classes.len());
+            let found = fitted.predict(&rows, classes.len(), stop)?;
             Ok::<_, Error>(frame::write(&frame, &classes.column(), &found)?)
         })
         .transpose()?;
@@ -165,27 +172,33 @@ impl Fitted {
     fn fit(
         learner: Learner,
         rows: &Array2<f64>,
-        truth: &[u32],
-        classes: usize,
+        (truth, classes): (&[u32], usize),
+        stop: &AtomicBool,
     ) -> Result<Fitted, Error> {
         let view = rows.view();
         Ok(match learner {
             Learner::LogisticRegression => {
-                Fitted::Linear(softmax_regression::fit(view, truth, classes)?)
+                Fitted::Linear(softmax_regression::fit(view, truth, classes, stop)?)
             }
-            Learner::Svm => Fitted::Vectors(support_vectors::fit(view, truth, classes)?),
+            Learner::Svm => Fitted::Vectors(support_vectors::fit(view, truth, classes, stop)?),
             Learner::DecisionTree | Learner::Birch | Learner::KMeans | Learner::Spectral => {
-                Fitted::Tree(decision_tree::fit(view, truth, classes))
+                Fitted::Tree(decision_tree::fit(view, truth, classes, stop)?)
             }
         })
     }
 
-    fn predict(&self, rows: &Array2<f64>, classes: usize) -> Vec<u32> {
-        match self {
-            Fitted::Tree(model) => model.predict(rows.view()),
-            Fitted::Linear(model) => model.predict(rows.view()),
-            Fitted::Vectors(model) => model.predict(rows.view(), classes),
-        }
+    fn predict(
+        &self,
+        rows: &Array2<f64>,
+        classes: usize,
+        stop: &AtomicBool,
+    ) -> Result<Vec<u32>, Error> {
+        let given = match self {
+            Fitted::Tree(model) => model.predict(rows.view(), stop),
+            Fitted::Linear(model) => model.predict(rows.view(), stop),
+            Fitted::Vectors(model) => model.predict(rows.view(), classes, stop),
+        };
+        Ok(given?)
     }
 
     fn document(&self, learner: Learner, encoder: &Encoder, classes: &Classes) -> Vec<u8> {
@@ -212,13 +225,13 @@ impl Fitted {
     }
 }
 
-fn cluster(learner: Learner, frame: &Frame) -> Result<Learned, Error> {
+fn cluster(learner: Learner, frame: &Frame, stop: &AtomicBool) -> Result<Learned, Error> {
     let (encoder, rows) = Encoder::fit(frame, true)?;
     let of = (learner, frame, &encoder);
     match learner {
-        Learner::Birch => clustered(of, &birch::search(rows.view())?),
-        Learner::Spectral => clustered(of, &spectral::search(rows.view())?),
-        _ => clustered(of, &k_means::search(rows.view())?),
+        Learner::Birch => clustered(of, &birch::search(rows.view(), stop)?),
+        Learner::Spectral => clustered(of, &spectral::search(rows.view(), stop)?),
+        _ => clustered(of, &k_means::search(rows.view(), stop)?),
     }
 }
 
