@@ -7,6 +7,7 @@
 //! encoded as the feature file was. The model is JSON; `learning/MODEL.md` tells its fields, so that
 //! a few lines of any language predict with it.
 
+mod bounded;
 mod metrics;
 mod target;
 
@@ -25,6 +26,7 @@ use super::frame::{self, Column, Frame, FrameError};
 use super::stopping::Stopped;
 use super::{birch, decision_tree, k_means, softmax_regression, spectral, support_vectors};
 use crate::computation::{FileKind, Learner};
+use crate::limits::{MADE_FILE_BYTES_MAX, METRICS_BYTES_MAX};
 
 /// The uploaded files of a job; wiped once they are read.
 pub struct Files {
@@ -47,7 +49,8 @@ pub struct Learned {
     pub metrics: Metrics,
 }
 
-/// Why nothing was learned. Names files, columns, rows and rules; never a cell.
+/// Why nothing was learned. Tells files, numbers of columns and rows, and rules; never a cell or a
+/// name.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     /// Nobody waits for it any more.
@@ -65,6 +68,14 @@ pub enum Error {
     /// The target file gives no classes.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// A model that is too long to keep.
+    #[error(
+        "the model would have more than {MADE_FILE_BYTES_MAX} bytes: use fewer rows or columns"
+    )]
+    Model,
+    /// Figures that are too long to keep.
+    #[error("the metrics would have more than {METRICS_BYTES_MAX} bytes: use fewer classes")]
+    Metrics,
     /// There is no tree.
     #[error(transparent)]
     Tree(#[from] decision_tree::Error),
@@ -94,8 +105,8 @@ struct Document<'a, P> {
 const FORMAT: &str = "concord-model-1";
 
 impl<P: Serialize> Document<'_, P> {
-    fn bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a model has only numbers, texts and lists")
+    fn bytes(&self) -> Result<Vec<u8>, Error> {
+        bounded::json(self, MADE_FILE_BYTES_MAX).ok_or(Error::Model)
     }
 }
 
@@ -140,10 +151,12 @@ fn learn_unless(stop: &AtomicBool, learner: Learner, files: Files) -> Result<Lea
         quality: Quality::Training(metrics::training(
             &truth,
             &fitted.predict(&rows, classes.len(), stop)?,
-            &classes,
+            classes.len(),
+            fitted.converged(),
         )),
     };
-    let model = fitted.document(learner, &encoder, &classes);
+    bounded::json(&metrics, METRICS_BYTES_MAX).ok_or(Error::Metrics)?;
+    let model = fitted.document(learner, &encoder, &classes)?;
     drop(rows);
     let result = testing
         .map(|testing| {
@@ -201,13 +214,26 @@ impl Fitted {
         Ok(given?)
     }
 
-    fn document(&self, learner: Learner, encoder: &Encoder, classes: &Classes) -> Vec<u8> {
+    fn converged(&self) -> Option<bool> {
+        match self {
+            Fitted::Tree(_) => None,
+            Fitted::Linear(model) => Some(model.converged),
+            Fitted::Vectors(model) => Some(model.converged),
+        }
+    }
+
+    fn document(
+        &self,
+        learner: Learner,
+        encoder: &Encoder,
+        classes: &Classes,
+    ) -> Result<Vec<u8>, Error> {
         fn bytes<P: Serialize>(
             learner: Learner,
             encoder: &Encoder,
             classes: &Classes,
             parameters: &P,
-        ) -> Vec<u8> {
+        ) -> Result<Vec<u8>, Error> {
             Document {
                 format: FORMAT,
                 learner,
@@ -251,7 +277,7 @@ fn clustered<M: Serialize>(
             classes: None,
             parameters: &found.model,
         }
-        .bytes(),
+        .bytes()?,
         metrics: Metrics {
             rows: frame.rows,
             columns: frame.columns.len(),

@@ -1,12 +1,12 @@
 //! Reads a file twice: once to know what its columns are, once to keep their cells in that form. So
 //! a column that turns out to be text in its last row costs no copy of the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
 use csv::{Reader, ReaderBuilder, StringRecord};
 
-use super::{Column, Frame, FrameError, Texts, shortened};
+use super::{Column, Frame, FrameError, Texts};
 use crate::computation::FileKind;
 use crate::limits::{CELL_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FILE_NUMBER_MAX};
 use crate::local::stopping::heed;
@@ -109,16 +109,13 @@ pub fn read(
     if rows == 0 {
         return Err(FrameError::NoRows(file));
     }
-    for (name, seen) in names.iter().zip(&seen) {
-        let name = || shortened(name);
+    for (column, seen) in (1..).zip(&seen) {
         match (seen.numbers, seen.null, seen.infinite) {
             (false, Some(line), _) => {
-                let name = name();
-                return Err(FrameError::Null { file, line, name });
+                return Err(FrameError::Null { file, line, column });
             }
             (true, _, Some(line)) => {
-                let name = name();
-                return Err(FrameError::Infinite { file, line, name });
+                return Err(FrameError::Infinite { file, line, column });
             }
             _ => {}
         }
@@ -221,14 +218,17 @@ fn names(file: FileKind, reader: &mut Reader<&[u8]>) -> Result<Vec<String>, Fram
         _ => name.to_owned(),
     };
     let names: Vec<String> = header.iter().enumerate().map(named).collect();
-    let mut before = BTreeSet::new();
-    match names.iter().find(|name| !before.insert(name.as_str())) {
-        Some(name) => Err(FrameError::Twice {
-            file,
-            name: shortened(name),
-        }),
-        None => Ok(names),
+    let mut before = BTreeMap::new();
+    for (second, name) in (1..).zip(&names) {
+        if let Some(first) = before.insert(name.as_str(), second) {
+            return Err(FrameError::Twice {
+                file,
+                first,
+                second,
+            });
+        }
     }
+    Ok(names)
 }
 
 /// Reads the next row; false at the end.
