@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::Write;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use shared::computation::FileKind;
@@ -12,11 +13,13 @@ use shared::local::encoder::Encoder;
 use shared::local::frame::{self, Column, Frame};
 use shared::local::{decision_tree, softmax_regression, support_vectors};
 
+static NEVER: AtomicBool = AtomicBool::new(false);
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn read(kind: FileKind, name: &str) -> Result<Frame> {
     let text = std::fs::read(name)?;
-    Ok(frame::read(kind, &text, &BTreeSet::new())?)
+    Ok(frame::read(kind, &text, &BTreeSet::new(), &NEVER)?)
 }
 
 fn main() -> Result<()> {
@@ -41,18 +44,18 @@ fn main() -> Result<()> {
     let view = rows.view();
     let (fitted, given) = match learner.as_str() {
         "dt" => {
-            let model = decision_tree::fit(view, &truth, count);
-            (start.elapsed(), model.predict(view))
+            let model = decision_tree::fit(view, &truth, count, &NEVER)?;
+            (start.elapsed(), model.predict(view, &NEVER)?)
         }
         "lr" => {
-            let model = softmax_regression::fit(view, &truth, count)?;
+            let model = softmax_regression::fit(view, &truth, count, &NEVER)?;
             writeln!(out, "intercepts {:?}", model.intercepts)?;
-            (start.elapsed(), model.predict(view))
+            (start.elapsed(), model.predict(view, &NEVER)?)
         }
         _ => {
-            let model = support_vectors::fit(view, &truth, count)?;
+            let model = support_vectors::fit(view, &truth, count, &NEVER)?;
             writeln!(out, "{} support vectors", model.support_vectors.len())?;
-            (start.elapsed(), model.predict(view, count))
+            (start.elapsed(), model.predict(view, count, &NEVER)?)
         }
     };
     let all = start.elapsed();

@@ -311,6 +311,11 @@ pub const PIECE_OVERHEAD_BYTES_MAX: usize = 64;
 pub const MADE_FILE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Bytes of what a run tells of how well it learned.
 pub const METRICS_BYTES_MAX: usize = 256 * 1024;
+/// Values that the rows in a model may have: each is written in at most 25 bytes, and what is
+/// beside them in a model still fits.
+pub const MODEL_VALUES_MAX: usize = 10 * 1024 * 1024;
+/// Nodes of a decision tree, each of which is written in at least 32 bytes.
+pub const TREE_NODES_MAX: usize = MADE_FILE_BYTES_MAX / 32;
 /// Seconds that an upload may lie about before it is dropped.
 pub const UPLOAD_SECONDS_MAX: u64 = 60 * 60;
 /// Finished runs of one page: each may be a message long.

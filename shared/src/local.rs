@@ -11,4 +11,5 @@ pub mod learning;
 pub mod logistic_regression;
 pub mod softmax_regression;
 pub mod spectral;
+pub mod stopping;
 pub mod support_vectors;

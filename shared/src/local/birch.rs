@@ -10,13 +10,16 @@
 mod tree;
 mod ward;
 
+use std::sync::atomic::AtomicBool;
+
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::calinski_harabasz;
 use super::clustering::{Best, Error, Found, Points, check, dot, number};
-use crate::limits::BIRCH_SUBCLUSTERS_MAX;
+use super::stopping::{Stopped, heed};
+use crate::limits::{BIRCH_SUBCLUSTERS_MAX, MODEL_VALUES_MAX};
 use tree::Tree;
 use ward::Dendrogram;
 
@@ -41,24 +44,30 @@ pub struct Model {
 
 /// Clusters rows that are already scaled, by the setting of the greatest Calinski-Harabasz index:
 /// 2 to 5 clusters, thresholds 0.1 to 0.7, branching 10 to 70. A setting that leaves more than
-/// [`BIRCH_SUBCLUSTERS_MAX`] subclusters is passed over.
+/// [`BIRCH_SUBCLUSTERS_MAX`] subclusters, or [`MODEL_VALUES_MAX`] coordinates of their centres, is
+/// passed over.
 ///
 /// # Errors
-/// When there are fewer than 2 rows, all are equal, a value is out of range, or every setting is
-/// passed over.
-pub fn search(rows: ArrayView2<'_, f64>) -> Result<Found<Model>, Error> {
+/// When there are fewer than 2 rows, all are equal, a value is out of range, every setting is
+/// passed over, or `stop` is set.
+pub fn search(rows: ArrayView2<'_, f64>, stop: &AtomicBool) -> Result<Found<Model>, Error> {
     let rows = check(&rows, CLUSTERS[0])?;
-    search_within(Points::of(&rows), BIRCH_SUBCLUSTERS_MAX)
+    let most = BIRCH_SUBCLUSTERS_MAX.min(MODEL_VALUES_MAX / rows.ncols());
+    search_within(Points::of(&rows), most, stop)
 }
 
-fn search_within(rows: Points<'_>, subclusters_max: usize) -> Result<Found<Model>, Error> {
+fn search_within(
+    rows: Points<'_>,
+    subclusters_max: usize,
+    stop: &AtomicBool,
+) -> Result<Found<Model>, Error> {
     // The reference tries all trees for one number of clusters before the next number: the first
     // best tree of each number, and of those the first best number, are what it finds.
     let mut bests = CLUSTERS.map(|_| Best::new());
     let mut scattered = false;
     for threshold in THRESHOLDS {
         for branching in BRANCHINGS {
-            let Some(tree) = Tree::build(rows, threshold, branching, subclusters_max) else {
+            let Some(tree) = Tree::build(rows, threshold, branching, subclusters_max, stop)? else {
                 continue;
             };
             // A second tree that condensed nothing could only score as the first did.
@@ -66,7 +75,7 @@ fn search_within(rows: Points<'_>, subclusters_max: usize) -> Result<Found<Model
                 continue;
             }
             scattered |= tree.subclusters() == rows.len();
-            let condensed = Condensed::new(rows, tree);
+            let condensed = Condensed::new(rows, tree, stop)?;
             for (best, clusters) in bests.iter_mut().zip(CLUSTERS) {
                 let cut = condensed.cut(clusters);
                 let score = calinski_harabasz::score(rows, &cut.labels, cut.found);
@@ -91,9 +100,10 @@ fn search_within(rows: Points<'_>, subclusters_max: usize) -> Result<Found<Model
     for (score, found) in bests.into_iter().filter_map(Best::take) {
         best.offer(score, || found);
     }
-    let found = best
-        .take()
-        .ok_or(Error::TooScattered { rows: rows.len() })?;
+    let found = best.take().ok_or(Error::TooScattered {
+        rows: rows.len(),
+        most: subclusters_max,
+    })?;
     let (score, (model, labels)) = found;
     Ok(Found {
         model,
@@ -123,16 +133,16 @@ struct Cut {
 }
 
 impl Condensed {
-    fn new(rows: Points<'_>, tree: Tree) -> Self {
+    fn new(rows: Points<'_>, tree: Tree, stop: &AtomicBool) -> Result<Self, Stopped> {
         let centres = tree.centres();
         drop(tree);
         let points = Points::new(&centres, rows.columns());
-        Condensed {
+        Ok(Condensed {
             columns: rows.columns(),
-            nearest: nearest(rows, points),
-            dendrogram: Dendrogram::build(points),
+            nearest: nearest(rows, points, stop)?,
+            dendrogram: Dendrogram::build(points, stop)?,
             centres,
-        }
+        })
     }
 
     /// Merges subclusters until so many clusters are left, or as many as there are subclusters.
@@ -159,12 +169,17 @@ const CENTRES_AT_ONCE: usize = 512;
 /// The place of the centre nearest to each row, the first of equally near ones.
 ///
 /// By `|c|^2 - 2 x.c`, whose products one matrix multiplication gives for many pairs.
-fn nearest(rows: Points<'_>, centres: Points<'_>) -> Vec<usize> {
+fn nearest(
+    rows: Points<'_>,
+    centres: Points<'_>,
+    stop: &AtomicBool,
+) -> Result<Vec<usize>, Stopped> {
     let norms: Vec<f64> = centres.iter().map(|centre| dot(centre, centre)).collect();
     let of_chunk = |start: usize| {
         let chunk = rows.range(start..rows.len().min(start + ROWS_AT_ONCE));
         let mut best = vec![(f64::INFINITY, 0); chunk.len()];
         for first in (0..centres.len()).step_by(CENTRES_AT_ONCE) {
+            heed(stop)?;
             let block = centres.range(first..centres.len().min(first + CENTRES_AT_ONCE));
             let products = chunk.view().dot(&block.view().t());
             for (best, products) in best.iter_mut().zip(products.outer_iter()) {
@@ -176,10 +191,11 @@ fn nearest(rows: Points<'_>, centres: Points<'_>) -> Vec<usize> {
                 }
             }
         }
-        best.into_iter().map(|(_, at)| at)
+        Ok(best.into_iter().map(|(_, at)| at).collect())
     };
     let starts: Vec<usize> = (0..rows.len()).step_by(ROWS_AT_ONCE).collect();
-    starts.into_par_iter().flat_map_iter(of_chunk).collect()
+    let chunks: Result<Vec<Vec<usize>>, Stopped> = starts.into_par_iter().map(of_chunk).collect();
+    Ok(chunks?.concat())
 }
 
 #[cfg(test)]

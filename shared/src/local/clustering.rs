@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, CowArray, Ix2};
 
-use crate::limits::{BIRCH_SUBCLUSTERS_MAX, SPECTRAL_ROWS_MAX};
+use super::stopping::Stopped;
+use crate::limits::SPECTRAL_ROWS_MAX;
 
 /// The outcome of a grid search.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,9 @@ pub struct Found<M> {
 /// Rows that cannot be clustered. Names counts and places, never a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// Nobody waits for it any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// Fewer rows than the least number of clusters.
     #[error("{rows} rows are too few: clustering takes at least {least}")]
     TooFewRows {
@@ -49,12 +53,14 @@ pub enum Error {
     },
     /// No setting of Birch's grid condenses the rows enough.
     #[error(
-        "{rows} rows are too scattered: Birch condenses them to more than \
-         {BIRCH_SUBCLUSTERS_MAX} subclusters at every threshold"
+        "{rows} rows are too scattered: Birch condenses them to more than {most} subclusters at \
+         every threshold"
     )]
     TooScattered {
         /// Rows there are.
         rows: usize,
+        /// Subclusters of as many columns that are taken.
+        most: usize,
     },
 }
 

@@ -8,9 +8,28 @@
 //!
 //! Every column is sorted once; a split then divides each column's order, which keeps it sorted.
 
+use std::sync::atomic::AtomicBool;
+
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 use serde::Serialize;
+
+use super::stopping::{Stopped, heed};
+use crate::limits::{MADE_FILE_BYTES_MAX, TREE_NODES_MAX};
+
+/// Why there is no tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Nobody waits for it any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// A tree that no file could hold.
+    #[error(
+        "the tree would have more than {TREE_NODES_MAX} nodes, and its file more than \
+         {MADE_FILE_BYTES_MAX} bytes: use fewer rows"
+    )]
+    Nodes,
+}
 
 /// A question, or an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -72,18 +91,36 @@ struct Split {
 
 /// Grows a tree on rows x columns of finite values; `classes` has each row's class, below `count`.
 ///
+/// # Errors
+/// When the tree grows beyond [`TREE_NODES_MAX`], or `stop` is set.
+///
 /// # Panics
 /// When there are no rows, or not one class for each.
-pub fn fit(rows: ArrayView2<'_, f64>, classes: &[u32], count: usize) -> Model {
+pub fn fit(
+    rows: ArrayView2<'_, f64>,
+    classes: &[u32],
+    count: usize,
+    stop: &AtomicBool,
+) -> Result<Model, Error> {
+    grow(rows, (classes, count), TREE_NODES_MAX, stop)
+}
+
+fn grow(
+    rows: ArrayView2<'_, f64>,
+    (classes, count): (&[u32], usize),
+    nodes_max: usize,
+    stop: &AtomicBool,
+) -> Result<Model, Error> {
     assert!(rows.nrows() == classes.len() && !classes.is_empty());
     let mut orders: Vec<Order> = (0..rows.ncols())
         .into_par_iter()
-        .map(|column| order(rows, column))
-        .collect();
+        .map(|column| heed(stop).map(|()| order(rows, column)))
+        .collect::<Result<_, Stopped>>()?;
     let mut goes_left = vec![false; rows.nrows()];
     let mut nodes = vec![Node::Leaf { class: 0, rows: 0 }];
     let mut open = vec![(0, 0..rows.nrows())];
     while let Some((at, range)) = open.pop() {
+        heed(stop)?;
         let totals = totals(&orders, range.clone(), classes, count);
         let most = (0..count).rev().max_by_key(|class| totals[*class]);
         let leaf = Node::Leaf {
@@ -105,6 +142,9 @@ pub fn fit(rows: ArrayView2<'_, f64>, classes: &[u32], count: usize) -> Model {
             goes_left[place.row as usize] = false;
         }
         let left = nodes.len();
+        if left + 2 > nodes_max {
+            return Err(Error::Nodes);
+        }
         nodes[at] = Node::Split {
             feature: split.feature as u32,
             threshold: split.threshold,
@@ -115,7 +155,7 @@ pub fn fit(rows: ArrayView2<'_, f64>, classes: &[u32], count: usize) -> Model {
         open.push((left + 1, middle..range.end));
         open.push((left, range.start..middle));
     }
-    Model { nodes }
+    Ok(Model { nodes })
 }
 
 fn order(rows: ArrayView2<'_, f64>, column: usize) -> Order {
@@ -235,12 +275,20 @@ fn divide(orders: &mut [Order], range: Range, goes_left: &[bool]) {
 
 impl Model {
     /// The class of each row.
-    pub fn predict(&self, rows: ArrayView2<'_, f64>) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// When `stop` is set.
+    pub fn predict(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        stop: &AtomicBool,
+    ) -> Result<Vec<u32>, Stopped> {
         let class = |row: usize| {
+            heed(stop)?;
             let mut at = 0;
             loop {
                 match self.nodes[at] {
-                    Node::Leaf { class, .. } => return class,
+                    Node::Leaf { class, .. } => return Ok(class),
                     Node::Split {
                         feature,
                         threshold,

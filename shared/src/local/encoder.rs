@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ndarray::Array2;
 use serde::Serialize;
 
-use super::frame::{self, Column, Frame};
+use super::frame::{Column, Frame};
 use crate::limits::{ENCODED_COLUMNS_MAX, ENCODED_VALUES_MAX};
 
 /// A column of the feature file.
@@ -56,23 +56,24 @@ pub struct Encoder {
     pub scale: Option<Vec<f64>>,
 }
 
-/// Why a file cannot be encoded. Names columns and rules; never a cell.
+/// Why a file cannot be encoded. Tells columns' numbers and rules; never a cell or a name, since
+/// errors are kept in the clear.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// A column of nulls alone, which have no mean.
-    #[error("column {name:?} of the feature file has no value at all")]
+    #[error("column {column} of the feature file has no value at all")]
     NoValue {
-        /// The column, shortened.
-        name: String,
+        /// From 1.
+        column: usize,
     },
     /// Texts of too many values.
     #[error(
         "the feature file has more than {ENCODED_COLUMNS_MAX} columns, counting one for each \
-         value of a text column; the last counted is {name:?}"
+         value of a text column; the last counted is column {column}"
     )]
     Columns {
-        /// The column at which it was too many, shortened.
-        name: String,
+        /// The column at which it was too many, from 1.
+        column: usize,
     },
     /// Too large a matrix.
     #[error(
@@ -88,22 +89,22 @@ pub enum EncodeError {
         columns: usize,
     },
     /// A column of the feature file that the testing file lacks.
-    #[error("the testing file lacks the column {name:?} of the feature file")]
+    #[error("the testing file lacks column {column} of the feature file")]
     Missing {
-        /// The column, shortened.
-        name: String,
+        /// Of the feature file, from 1.
+        column: usize,
     },
     /// A column that the feature file lacks.
-    #[error("the testing file has a column {name:?}, which the feature file lacks")]
+    #[error("the feature file has no column of the name of column {column} of the testing file")]
     Unknown {
-        /// The column, shortened.
-        name: String,
+        /// Of the testing file, from 1.
+        column: usize,
     },
     /// Texts where numbers were learned from.
-    #[error("column {name:?} has text in the testing file, numbers in the feature file")]
+    #[error("column {column} of the testing file has text, that of the feature file numbers")]
     Kind {
-        /// The column, shortened.
-        name: String,
+        /// Of the testing file, from 1.
+        column: usize,
     },
 }
 
@@ -153,13 +154,9 @@ impl Encoder {
     /// When a column is missing, unknown or of another kind, or the matrix leaves its bound.
     pub fn transform(&self, frame: &Frame) -> Result<Array2<f64>, EncodeError> {
         let known: BTreeSet<&str> = self.columns.iter().map(Source::name).collect();
-        if let Some(name) = frame
-            .names
-            .iter()
-            .find(|name| !known.contains(name.as_str()))
-        {
-            let name = frame::shortened(name);
-            return Err(EncodeError::Unknown { name });
+        let unknown = |name: &String| !known.contains(name.as_str());
+        if let Some(place) = frame.names.iter().position(unknown) {
+            return Err(EncodeError::Unknown { column: place + 1 });
         }
         let (rows, width) = (frame.rows, self.features.len());
         if rows.saturating_mul(width) > ENCODED_VALUES_MAX {
@@ -172,13 +169,12 @@ impl Encoder {
         let places: BTreeMap<&str, usize> =
             frame.names.iter().map(String::as_str).zip(0..).collect();
         let mut matrix = Array2::zeros((rows, width));
-        for source in &self.columns {
-            let name = || frame::shortened(source.name());
+        for (column, source) in (1..).zip(&self.columns) {
             let place = places
                 .get(source.name())
-                .ok_or_else(|| EncodeError::Missing { name: name() })?;
+                .ok_or(EncodeError::Missing { column })?;
             fill(&mut matrix, source, &frame.columns[*place])
-                .ok_or_else(|| EncodeError::Kind { name: name() })?;
+                .ok_or(EncodeError::Kind { column: place + 1 })?;
         }
         if let Some(scale) = &self.scale {
             divide(&mut matrix, scale);
@@ -195,13 +191,13 @@ fn sources(frame: &Frame) -> Result<(Vec<Source>, Vec<Feature>), EncodeError> {
     let mut columns = Vec::with_capacity(frame.columns.len());
     let mut features: Vec<Feature> = Vec::new();
     for (index, (name, column)) in frame.names.iter().zip(&frame.columns).enumerate() {
-        let shortened = || frame::shortened(name);
+        let number = index + 1;
         if let Column::Texts(texts) = column {
             let room = ENCODED_COLUMNS_MAX.saturating_sub(features.len());
             let mut values = BTreeSet::new();
             for text in texts.iter() {
                 if values.insert(text) && values.len() > room {
-                    return Err(EncodeError::Columns { name: shortened() });
+                    return Err(EncodeError::Columns { column: number });
                 }
             }
             let feature = |value: &&str| {
@@ -215,7 +211,7 @@ fn sources(frame: &Frame) -> Result<(Vec<Source>, Vec<Feature>), EncodeError> {
             });
         } else {
             features.push((name.clone(), index, None));
-            let mean = mean(column).ok_or_else(|| EncodeError::NoValue { name: shortened() })?;
+            let mean = mean(column).ok_or(EncodeError::NoValue { column: number })?;
             columns.push(Source::Number {
                 name: name.clone(),
                 at: 0,
@@ -223,7 +219,7 @@ fn sources(frame: &Frame) -> Result<(Vec<Source>, Vec<Feature>), EncodeError> {
             });
         }
         if features.len() > ENCODED_COLUMNS_MAX {
-            return Err(EncodeError::Columns { name: shortened() });
+            return Err(EncodeError::Columns { column: number });
         }
     }
     Ok((columns, features))

@@ -12,6 +12,7 @@ mod reading;
 pub use layout::write;
 pub use reading::read;
 
+use super::stopping::Stopped;
 use crate::computation::FileKind;
 use crate::limits::{
     CELL_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FILE_NUMBER_MAX, MADE_FILE_BYTES_MAX,
@@ -74,9 +75,13 @@ pub struct Frame {
     pub rows: usize,
 }
 
-/// What is wrong with a file. Names the file, the line, the column and the rule; never a cell.
+/// What is wrong with a file. Tells the file, the line, the column's number and the rule; never a
+/// cell or a name, since errors are kept in the clear.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
+    /// Nobody waits for it any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// Not one byte beside white space.
     #[error("the {} file is empty; it must have a header row", .0.as_str())]
     Empty(FileKind),
@@ -103,12 +108,14 @@ pub enum FrameError {
     #[error("the {} file has a row of more than {FILE_COLUMNS_MAX} columns", .0.as_str())]
     Columns(FileKind),
     /// Two columns of one name.
-    #[error("the {} file has two columns {name:?}", file.as_str())]
+    #[error("columns {first} and {second} of the {} file have the same name", file.as_str())]
     Twice {
         /// The file.
         file: FileKind,
-        /// The name, shortened.
-        name: String,
+        /// From 1.
+        first: usize,
+        /// From 1.
+        second: usize,
     },
     /// A row that is longer or shorter than the header.
     #[error("line {line} of the {} file has {cells} cells, the header {expected}", file.as_str())]
@@ -138,7 +145,7 @@ pub enum FrameError {
     },
     /// A number that arithmetic could not go on with.
     #[error(
-        "line {line}, column {name:?} of the {} file: a number must lie below {FILE_NUMBER_MAX:e} \
+        "line {line}, column {column} of the {} file: a number must lie below {FILE_NUMBER_MAX:e} \
          in magnitude",
         file.as_str()
     )]
@@ -147,31 +154,24 @@ pub enum FrameError {
         file: FileKind,
         /// From 1; where the row begins.
         line: u64,
-        /// The column, shortened.
-        name: String,
+        /// From 1.
+        column: usize,
     },
     /// A result that is too long to keep.
-    #[error("the result would have more than {MADE_FILE_BYTES_MAX} bytes")]
+    #[error(
+        "the result would have more than {MADE_FILE_BYTES_MAX} bytes: use fewer rows or columns"
+    )]
     Result,
     /// A null among texts, which no mean can replace.
-    #[error("line {line}, column {name:?} of the {} file: text is missing", file.as_str())]
+    #[error("line {line}, column {column} of the {} file: text is missing", file.as_str())]
     Null {
         /// The file.
         file: FileKind,
         /// From 1; where the row begins.
         line: u64,
-        /// The column, shortened.
-        name: String,
+        /// From 1.
+        column: usize,
     },
-}
-
-/// A column's name as errors tell it: 40 characters at most.
-pub(crate) fn shortened(name: &str) -> String {
-    const CHARACTERS: usize = 40;
-    match name.char_indices().nth(CHARACTERS) {
-        Some((end, _)) => format!("{}...", &name[..end]),
-        None => name.to_owned(),
-    }
 }
 
 #[cfg(test)]

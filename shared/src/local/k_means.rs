@@ -10,6 +10,7 @@
 //! and 9,257), takes three to six times as long on 20,000 rows of 20 columns, and brings crates.
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::AtomicBool;
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use super::calinski_harabasz;
 use super::clustering::{Best, Error, Found, Points, check, means, number, squared_distance};
+use super::stopping::{Stopped, heed};
 use crate::draw::Draw;
 
 /// Numbers of clusters that the search tries.
@@ -43,13 +45,13 @@ pub struct Model {
 /// Calinski-Harabasz index.
 ///
 /// # Errors
-/// When there are fewer than 2 rows, all are equal, or a value is out of range.
-pub fn search(rows: ArrayView2<'_, f64>) -> Result<Found<Model>, Error> {
+/// When there are fewer than 2 rows, all are equal, or a value is out of range, or `stop` is set.
+pub fn search(rows: ArrayView2<'_, f64>, stop: &AtomicBool) -> Result<Found<Model>, Error> {
     let rows = check(&rows, CLUSTERS[0])?;
     let rows = Points::of(&rows);
     let mut best = Best::new();
     for clusters in CLUSTERS.into_iter().filter(|&k| k <= rows.len()) {
-        let fit = fit(rows, clusters, starts(rows));
+        let fit = fit(rows, clusters, starts(rows), stop)?;
         let score = calinski_harabasz::score(rows, &fit.labels, fit.clusters());
         best.offer(score, || fit);
     }
@@ -92,12 +94,17 @@ impl Fit {
 
 /// The fit of the least inertia, the first of equal ones, of several starts. Starts end when means
 /// hardly move, as scikit-learn's do; the best one goes on until no row changes its cluster.
-pub(super) fn fit(rows: Points<'_>, clusters: usize, starts: usize) -> Fit {
+pub(super) fn fit(
+    rows: Points<'_>,
+    clusters: usize,
+    starts: usize,
+    stop: &AtomicBool,
+) -> Result<Fit, Stopped> {
     let least = |one: Fit, other: Fit| {
         if other.inertia < one.inertia {
-            other
+            Ok(other)
         } else {
-            one
+            Ok(one)
         }
     };
     let tolerance = TOLERANCE * mean_variance(rows);
@@ -105,11 +112,12 @@ pub(super) fn fit(rows: Points<'_>, clusters: usize, starts: usize) -> Fit {
         .into_par_iter()
         .map(|start| {
             let mut draw = Draw::new(b"k-means", &format!("{clusters} clusters, start {start}"));
-            lloyd(rows, plus_plus(rows, clusters, &mut draw), tolerance)
+            let first = plus_plus(rows, clusters, &mut draw, stop)?;
+            lloyd(rows, first, tolerance, stop)
         })
-        .reduce_with(least)
-        .expect("there is a start");
-    let mut fit = lloyd(rows, best.centroids, 0.0);
+        .try_reduce_with(least)
+        .expect("there is a start")?;
+    let mut fit = lloyd(rows, best.centroids, 0.0, stop)?;
     let former = number(&mut fit.labels);
     let centroids = Points::new(&fit.centroids, rows.columns());
     fit.centroids = former
@@ -117,7 +125,7 @@ pub(super) fn fit(rows: Points<'_>, clusters: usize, starts: usize) -> Fit {
         .flat_map(|&cluster| centroids.get(cluster))
         .copied()
         .collect();
-    fit
+    Ok(fit)
 }
 
 /// The mean over the columns of their population variances.
@@ -131,7 +139,12 @@ fn mean_variance(rows: Points<'_>) -> f64 {
 /// Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007). Each next one is the
 /// best of a few rows, drawn by their squared distance from the nearest before. Fewer than asked
 /// for when there are fewer distinct rows.
-fn plus_plus(rows: Points<'_>, clusters: usize, draw: &mut Draw) -> Vec<f64> {
+fn plus_plus(
+    rows: Points<'_>,
+    clusters: usize,
+    draw: &mut Draw,
+    stop: &AtomicBool,
+) -> Result<Vec<f64>, Stopped> {
     let trials = 2 + libm::log(clusters as f64) as usize;
     let first = ((draw.uniform() * rows.len() as f64) as usize).min(rows.len() - 1);
     let mut centroids = rows.get(first).to_vec();
@@ -146,6 +159,7 @@ fn plus_plus(rows: Points<'_>, clusters: usize, draw: &mut Draw) -> Vec<f64> {
         }
         let mut best = Best::new();
         for _ in 0..trials {
+            heed(stop)?;
             let candidate = rows.get(drawn(&nearest, draw.uniform() * total));
             let nearest: Vec<f64> = rows
                 .iter()
@@ -158,7 +172,7 @@ fn plus_plus(rows: Points<'_>, clusters: usize, draw: &mut Draw) -> Vec<f64> {
         centroids.extend(candidate);
         nearest = nearer;
     }
-    centroids
+    Ok(centroids)
 }
 
 /// The place at which the running sum of weights passes a mark: one of positive weight.
@@ -180,10 +194,16 @@ fn drawn(weights: &[f64], mark: f64) -> usize {
 /// Moves every mean to the mean of the rows nearest to it, again and again (Lloyd, "Least squares
 /// quantization in PCM", 1982), until no row changes its cluster or the sum of the means' squared
 /// moves is at most `tolerance`. A mean without rows stays where it is.
-fn lloyd(rows: Points<'_>, mut centroids: Vec<f64>, tolerance: f64) -> Fit {
+fn lloyd(
+    rows: Points<'_>,
+    mut centroids: Vec<f64>,
+    tolerance: f64,
+    stop: &AtomicBool,
+) -> Result<Fit, Stopped> {
     let columns = rows.columns();
     let mut labels = vec![usize::MAX; rows.len()];
     for iteration in 0.. {
+        heed(stop)?;
         let mut sums = vec![0.0; centroids.len()];
         let mut counts = vec![0usize; centroids.len() / columns];
         let (mut inertia, mut changed) = (0.0, false);
@@ -207,11 +227,11 @@ fn lloyd(rows: Points<'_>, mut centroids: Vec<f64>, tolerance: f64) -> Fit {
             centroid.copy_from_slice(mean);
         }
         if !changed || moved <= tolerance || iteration == ITERATIONS_MAX {
-            return Fit {
+            return Ok(Fit {
                 labels,
                 centroids,
                 inertia,
-            };
+            });
         }
     }
     unreachable!("the iterations are bounded")

@@ -7,11 +7,12 @@
 //! encoded as the feature file was. The model is JSON; `learning/MODEL.md` tells its fields, so that
 //! a few lines of any language predict with it.
 
+mod bounded;
 mod metrics;
 mod target;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::Array2;
 use serde::Serialize;
@@ -22,8 +23,10 @@ pub use self::target::{Classes, TargetError};
 use super::clustering::{self, Found};
 use super::encoder::{EncodeError, Encoder};
 use super::frame::{self, Column, Frame, FrameError};
+use super::stopping::Stopped;
 use super::{birch, decision_tree, k_means, softmax_regression, spectral, support_vectors};
 use crate::computation::{FileKind, Learner};
+use crate::limits::{MADE_FILE_BYTES_MAX, METRICS_BYTES_MAX};
 
 /// The uploaded files of a job; wiped once they are read.
 pub struct Files {
@@ -46,9 +49,16 @@ pub struct Learned {
     pub metrics: Metrics,
 }
 
-/// Why nothing was learned. Names files, columns, rows and rules; never a cell.
+/// Why nothing was learned. Tells files, numbers of columns and rows, and rules; never a cell or a
+/// name.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
+    /// Nobody waits for it any more.
+    #[error("learning was asked to stop")]
+    Stopped,
+    /// As [`Error::Stopped`], from within.
+    #[error(transparent)]
+    Within(#[from] Stopped),
     /// A file cannot be read.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -58,12 +68,23 @@ pub enum Error {
     /// The target file gives no classes.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// Too many classes and columns for logistic regression.
+    /// A model that is too long to keep.
+    #[error(
+        "the model would have more than {MADE_FILE_BYTES_MAX} bytes: use fewer rows or columns"
+    )]
+    Model,
+    /// Figures that are too long to keep.
+    #[error("the metrics would have more than {METRICS_BYTES_MAX} bytes: use fewer classes")]
+    Metrics,
+    /// There is no tree.
     #[error(transparent)]
-    Coefficients(#[from] softmax_regression::SizeError),
-    /// Too many rows for support vectors.
+    Tree(#[from] decision_tree::Error),
+    /// There is no logistic regression.
     #[error(transparent)]
-    Support(#[from] support_vectors::SizeError),
+    Regression(#[from] softmax_regression::Error),
+    /// There are no support vectors.
+    #[error(transparent)]
+    Support(#[from] support_vectors::Error),
     /// The rows have no clusters.
     #[error(transparent)]
     Cluster(#[from] clustering::Error),
@@ -84,53 +105,65 @@ struct Document<'a, P> {
 const FORMAT: &str = "concord-model-1";
 
 impl<P: Serialize> Document<'_, P> {
-    fn bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a model has only numbers, texts and lists")
+    fn bytes(&self) -> Result<Vec<u8>, Error> {
+        bounded::json(self, MADE_FILE_BYTES_MAX).ok_or(Error::Model)
     }
 }
 
-/// Learns from a job's files.
+/// Learns from a job's files, unless `stop` is set before the end: all that takes long looks at it.
 ///
 /// # Errors
-/// When a file is not what it should be, or leaves a bound, or nothing can be learned from it.
-pub fn learn(learner: Learner, files: Files, _stop: &AtomicBool) -> Result<Learned, Error> {
+/// When a file is not what it should be, or leaves a bound, or nothing can be learned from it;
+/// [`Error::Stopped`] when `stop` is set.
+pub fn learn(learner: Learner, files: Files, stop: &AtomicBool) -> Result<Learned, Error> {
+    let learned = learn_unless(stop, learner, files);
+    // Whoever noticed the flag has an error of its own for it.
+    learned.map_err(|error| match stop.load(Ordering::Relaxed) {
+        true => Error::Stopped,
+        false => error,
+    })
+}
+
+fn learn_unless(stop: &AtomicBool, learner: Learner, files: Files) -> Result<Learned, Error> {
     let Files {
         feature,
         target,
         testing,
     } = files;
-    let frame = frame::read(FileKind::Feature, &feature, &BTreeSet::new())?;
+    let frame = frame::read(FileKind::Feature, &feature, &BTreeSet::new(), stop)?;
     drop(feature);
     if !learner.classifies() {
-        return cluster(learner, &frame);
+        return cluster(learner, &frame, stop);
     }
     let target = target.ok_or(TargetError::None)?;
-    let target_frame = frame::read(FileKind::Target, &target, &BTreeSet::new())?;
+    let target_frame = frame::read(FileKind::Target, &target, &BTreeSet::new(), stop)?;
     drop(target);
     let (classes, truth) = target::classes(target_frame, frame.rows)?;
     let columns = frame.columns.len();
     let scaled = learner == Learner::LogisticRegression;
     let (encoder, rows) = Encoder::fit(&frame, scaled)?;
     drop(frame);
-    let fitted = Fitted::fit(learner, &rows, &truth, classes.len())?;
+    let fitted = Fitted::fit(learner, &rows, (&truth, classes.len()), stop)?;
     let metrics = Metrics {
         rows: rows.nrows(),
         columns,
         features: rows.ncols(),
         quality: Quality::Training(metrics::training(
             &truth,
-            &fitted.predict(&rows, classes.len()),
-            &classes,
+            &fitted.predict(&rows, classes.len(), stop)?,
+            classes.len(),
+            fitted.converged(),
         )),
     };
-    let model = fitted.document(learner, &encoder, &classes);
+    bounded::json(&metrics, METRICS_BYTES_MAX).ok_or(Error::Metrics)?;
+    let model = fitted.document(learner, &encoder, &classes)?;
     drop(rows);
     let result = testing
         .map(|testing| {
-            let frame = frame::read(FileKind::Testing, &testing, &encoder.texts())?;
+            let frame = frame::read(FileKind::Testing, &testing, &encoder.texts(), stop)?;
             drop(testing);
             let rows = encoder.transform(&frame)?;
-            let found = fitted.predict(&rows, classes.len());
+            let found = fitted.predict(&rows, classes.len(), stop)?;
             Ok::<_, Error>(frame::write(&frame, &classes.column(), &found)?)
         })
         .transpose()?;
@@ -152,36 +185,55 @@ impl Fitted {
     fn fit(
         learner: Learner,
         rows: &Array2<f64>,
-        truth: &[u32],
-        classes: usize,
+        (truth, classes): (&[u32], usize),
+        stop: &AtomicBool,
     ) -> Result<Fitted, Error> {
         let view = rows.view();
         Ok(match learner {
             Learner::LogisticRegression => {
-                Fitted::Linear(softmax_regression::fit(view, truth, classes)?)
+                Fitted::Linear(softmax_regression::fit(view, truth, classes, stop)?)
             }
-            Learner::Svm => Fitted::Vectors(support_vectors::fit(view, truth, classes)?),
+            Learner::Svm => Fitted::Vectors(support_vectors::fit(view, truth, classes, stop)?),
             Learner::DecisionTree | Learner::Birch | Learner::KMeans | Learner::Spectral => {
-                Fitted::Tree(decision_tree::fit(view, truth, classes))
+                Fitted::Tree(decision_tree::fit(view, truth, classes, stop)?)
             }
         })
     }
 
-    fn predict(&self, rows: &Array2<f64>, classes: usize) -> Vec<u32> {
+    fn predict(
+        &self,
+        rows: &Array2<f64>,
+        classes: usize,
+        stop: &AtomicBool,
+    ) -> Result<Vec<u32>, Error> {
+        let given = match self {
+            Fitted::Tree(model) => model.predict(rows.view(), stop),
+            Fitted::Linear(model) => model.predict(rows.view(), stop),
+            Fitted::Vectors(model) => model.predict(rows.view(), classes, stop),
+        };
+        Ok(given?)
+    }
+
+    fn converged(&self) -> Option<bool> {
         match self {
-            Fitted::Tree(model) => model.predict(rows.view()),
-            Fitted::Linear(model) => model.predict(rows.view()),
-            Fitted::Vectors(model) => model.predict(rows.view(), classes),
+            Fitted::Tree(_) => None,
+            Fitted::Linear(model) => Some(model.converged),
+            Fitted::Vectors(model) => Some(model.converged),
         }
     }
 
-    fn document(&self, learner: Learner, encoder: &Encoder, classes: &Classes) -> Vec<u8> {
+    fn document(
+        &self,
+        learner: Learner,
+        encoder: &Encoder,
+        classes: &Classes,
+    ) -> Result<Vec<u8>, Error> {
         fn bytes<P: Serialize>(
             learner: Learner,
             encoder: &Encoder,
             classes: &Classes,
             parameters: &P,
-        ) -> Vec<u8> {
+        ) -> Result<Vec<u8>, Error> {
             Document {
                 format: FORMAT,
                 learner,
@@ -199,13 +251,13 @@ impl Fitted {
     }
 }
 
-fn cluster(learner: Learner, frame: &Frame) -> Result<Learned, Error> {
+fn cluster(learner: Learner, frame: &Frame, stop: &AtomicBool) -> Result<Learned, Error> {
     let (encoder, rows) = Encoder::fit(frame, true)?;
     let of = (learner, frame, &encoder);
     match learner {
-        Learner::Birch => clustered(of, &birch::search(rows.view())?),
-        Learner::Spectral => clustered(of, &spectral::search(rows.view())?),
-        _ => clustered(of, &k_means::search(rows.view())?),
+        Learner::Birch => clustered(of, &birch::search(rows.view(), stop)?),
+        Learner::Spectral => clustered(of, &spectral::search(rows.view(), stop)?),
+        _ => clustered(of, &k_means::search(rows.view(), stop)?),
     }
 }
 
@@ -225,7 +277,7 @@ fn clustered<M: Serialize>(
             classes: None,
             parameters: &found.model,
         }
-        .bytes(),
+        .bytes()?,
         metrics: Metrics {
             rows: frame.rows,
             columns: frame.columns.len(),

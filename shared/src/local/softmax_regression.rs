@@ -10,11 +10,14 @@
 
 mod minimum;
 
+use std::sync::atomic::AtomicBool;
+
 use ndarray::{ArrayView1, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use self::minimum::minimum;
+use super::stopping::{Stopped, heed};
 use crate::limits::COEFFICIENTS_MAX;
 
 /// Weight of the loss beside the squared coefficients.
@@ -26,17 +29,23 @@ const PIECES: usize = 16;
 /// Rows of such a piece at least.
 const PIECE_ROWS_MIN: usize = 256;
 
-/// More than can be fitted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a logistic regression takes at most {COEFFICIENTS_MAX} coefficients; {classes} classes of \
-     {columns} columns, counting one for each value of a text column, are more"
-)]
-pub struct SizeError {
-    /// Classes.
-    pub classes: usize,
-    /// Encoded columns.
-    pub columns: usize,
+/// Why there is no regression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Nobody waits for it any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// More than can be fitted.
+    #[error(
+        "a logistic regression takes at most {COEFFICIENTS_MAX} coefficients; {classes} classes of \
+         {columns} columns, counting one for each value of a text column, are more"
+    )]
+    Coefficients {
+        /// Classes.
+        classes: usize,
+        /// Encoded columns.
+        columns: usize,
+    },
 }
 
 /// A linear model of the classes' log odds.
@@ -56,23 +65,28 @@ pub struct Model {
 /// Fits rows x columns of scaled values; `classes` has each row's class, below `count`, at least 2.
 ///
 /// # Errors
-/// When there are too many coefficients.
+/// When there are too many coefficients, or `stop` is set.
 ///
 /// # Panics
 /// When there are no rows, or not one class for each.
-pub fn fit(rows: ArrayView2<'_, f64>, classes: &[u32], count: usize) -> Result<Model, SizeError> {
+pub fn fit(
+    rows: ArrayView2<'_, f64>,
+    classes: &[u32],
+    count: usize,
+    stop: &AtomicBool,
+) -> Result<Model, Error> {
     assert!(rows.nrows() == classes.len() && !classes.is_empty() && count >= 2);
     let scores = if count == 2 { 1 } else { count };
     let width = rows.ncols() + 1;
     if scores * width > COEFFICIENTS_MAX {
-        return Err(SizeError {
+        return Err(Error::Coefficients {
             classes: count,
             columns: rows.ncols(),
         });
     }
     let found = minimum(vec![0.0; scores * width], TOLERANCE, |weights| {
-        loss(rows, classes, scores, weights)
-    });
+        loss(rows, classes, (scores, weights), stop)
+    })?;
     let weights: Vec<&[f64]> = found.place.chunks(width).collect();
     Ok(Model {
         coefficients: weights.iter().map(|w| w[..width - 1].to_vec()).collect(),
@@ -86,23 +100,23 @@ pub fn fit(rows: ArrayView2<'_, f64>, classes: &[u32], count: usize) -> Result<M
 fn loss(
     rows: ArrayView2<'_, f64>,
     classes: &[u32],
-    scores: usize,
-    weights: &[f64],
-) -> (f64, Vec<f64>) {
+    (scores, weights): (usize, &[f64]),
+    stop: &AtomicBool,
+) -> Result<(f64, Vec<f64>), Stopped> {
     let (count, width) = (rows.nrows(), rows.ncols() + 1);
     let piece = count.div_ceil(PIECES).max(PIECE_ROWS_MIN);
-    let sums: Vec<(f64, Vec<f64>)> = (0..count.div_ceil(piece))
+    let sums = (0..count.div_ceil(piece))
         .into_par_iter()
         .map(|index| {
             let piece = index * piece..count.min((index + 1) * piece);
             sums(
                 rows.slice_axis(Axis(0), Slice::from(piece.clone())),
                 &classes[piece],
-                scores,
-                weights,
+                (scores, weights),
+                stop,
             )
         })
-        .collect();
+        .collect::<Result<Vec<(f64, Vec<f64>)>, Stopped>>()?;
     let (mut loss, mut gradient) = (0.0, vec![0.0; weights.len()]);
     for (part, parts) in sums {
         loss += part;
@@ -119,20 +133,21 @@ fn loss(
             loss += 0.5 * strength * weight * weight;
         }
     }
-    (loss, gradient)
+    Ok((loss, gradient))
 }
 
 /// The sums over some rows of the loss and its gradient.
 fn sums(
     rows: ArrayView2<'_, f64>,
     classes: &[u32],
-    scores: usize,
-    weights: &[f64],
-) -> (f64, Vec<f64>) {
+    (scores, weights): (usize, &[f64]),
+    stop: &AtomicBool,
+) -> Result<(f64, Vec<f64>), Stopped> {
     let width = rows.ncols() + 1;
     let (mut loss, mut gradient) = (0.0, vec![0.0; weights.len()]);
     let mut errors = vec![0.0; scores];
     for (values, class) in rows.outer_iter().zip(classes) {
+        heed(stop)?;
         for (score, weights) in errors.iter_mut().zip(weights.chunks(width)) {
             *score = linear(values, weights);
         }
@@ -144,7 +159,7 @@ fn sums(
             sums[width - 1] += error;
         }
     }
-    (loss, gradient)
+    Ok((loss, gradient))
 }
 
 fn linear(values: ArrayView1<'_, f64>, weights: &[f64]) -> f64 {
@@ -180,7 +195,14 @@ fn to_errors(scores: &mut [f64], class: usize) -> f64 {
 
 impl Model {
     /// The class of the greatest score of each row; the lowest of several.
-    pub fn predict(&self, rows: ArrayView2<'_, f64>) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// When `stop` is set.
+    pub fn predict(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        stop: &AtomicBool,
+    ) -> Result<Vec<u32>, Stopped> {
         let weights: Vec<Vec<f64>> = self
             .coefficients
             .iter()
@@ -188,9 +210,10 @@ impl Model {
             .map(|(coefficients, intercept)| [coefficients, &[*intercept][..]].concat())
             .collect();
         let class = |row: usize| {
+            heed(stop)?;
             let score = |weights: &Vec<f64>| linear(rows.row(row), weights);
             if let [weights] = weights.as_slice() {
-                return u32::from(score(weights) > 0.0);
+                return Ok(u32::from(score(weights) > 0.0));
             }
             let first = (0, f64::NEG_INFINITY);
             let scores = weights.iter().map(score).zip(0..);
@@ -200,7 +223,7 @@ impl Model {
                     if score > best.1 { (class, score) } else { best }
                 },
             );
-            best.0
+            Ok(best.0)
         };
         (0..rows.nrows()).into_par_iter().map(class).collect()
     }

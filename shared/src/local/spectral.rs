@@ -11,6 +11,8 @@
 mod factor;
 mod vectors;
 
+use std::sync::atomic::AtomicBool;
+
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -18,6 +20,7 @@ use serde::Serialize;
 use super::calinski_harabasz;
 use super::clustering::{Best, Error, Found, Points, check, means, squared_distance};
 use super::k_means;
+use super::stopping::{Stopped, heed};
 use crate::limits::SPECTRAL_ROWS_MAX;
 use factor::Factor;
 
@@ -47,9 +50,9 @@ pub struct Model {
 /// Holds one square matrix of the rows, 8 bytes a value: 200 MB for [`SPECTRAL_ROWS_MAX`] rows.
 ///
 /// # Errors
-/// When there are fewer than 3 rows or more than [`SPECTRAL_ROWS_MAX`], all are equal, or a value is
-/// out of range.
-pub fn search(rows: ArrayView2<'_, f64>) -> Result<Found<Model>, Error> {
+/// When there are fewer than 3 rows or more than [`SPECTRAL_ROWS_MAX`], all are equal, a value is
+/// out of range, or `stop` is set.
+pub fn search(rows: ArrayView2<'_, f64>, stop: &AtomicBool) -> Result<Found<Model>, Error> {
     let rows = check(&rows, CLUSTERS[0])?;
     let rows = Points::of(&rows);
     if rows.len() > SPECTRAL_ROWS_MAX {
@@ -57,9 +60,9 @@ pub fn search(rows: ArrayView2<'_, f64>) -> Result<Found<Model>, Error> {
     }
     let mut best = Best::new();
     for gamma in GAMMAS {
-        let graph = Graph::new(rows, gamma, CLUSTERS[CLUSTERS.len() - 1]);
+        let graph = Graph::new(rows, gamma, CLUSTERS[CLUSTERS.len() - 1], stop)?;
         for clusters in CLUSTERS.into_iter().filter(|&k| k <= rows.len()) {
-            let (labels, found) = graph.cut(clusters);
+            let (labels, found) = graph.cut(clusters, stop)?;
             let score = calinski_harabasz::score(rows, &labels, found);
             best.offer(score, || {
                 let model = Model {
@@ -90,39 +93,50 @@ struct Graph {
 
 impl Graph {
     /// Embeds rows in at most `dimensions` dimensions.
-    fn new(rows: Points<'_>, gamma: f64, dimensions: usize) -> Graph {
-        let (laplacian, roots) = laplacian(rows, gamma);
-        let factor = Factor::new(laplacian);
-        let (eigenvalues, mut embedding) = vectors::smallest(&factor, dimensions.min(rows.len()));
+    fn new(
+        rows: Points<'_>,
+        gamma: f64,
+        dimensions: usize,
+        stop: &AtomicBool,
+    ) -> Result<Graph, Stopped> {
+        let (laplacian, roots) = laplacian(rows, gamma, stop)?;
+        let factor = Factor::new(laplacian, stop)?;
+        let wanted = dimensions.min(rows.len());
+        let (eigenvalues, mut embedding) = vectors::smallest(&factor, wanted, stop)?;
         for (mut row, root) in embedding.outer_iter_mut().zip(roots) {
             row /= root;
         }
         // A row that is hardly similar to any other may lie so far out that its square overflows.
         let most = embedding.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
         embedding /= most;
-        Graph {
+        Ok(Graph {
             eigenvalues,
             embedding,
-        }
+        })
     }
 
     /// The labels of rows by the first dimensions, as many as clusters, and how many there are.
-    fn cut(&self, clusters: usize) -> (Vec<usize>, usize) {
+    fn cut(&self, clusters: usize, stop: &AtomicBool) -> Result<(Vec<usize>, usize), Stopped> {
         let dimensions: Vec<usize> = (0..clusters).collect();
         let values = self.embedding.select(Axis(1), &dimensions);
         let values = values.as_standard_layout();
-        let fit = k_means::fit(Points::of(&values), clusters, STARTS);
+        let fit = k_means::fit(Points::of(&values), clusters, STARTS, stop)?;
         let found = fit.clusters();
-        (fit.labels, found)
+        Ok((fit.labels, found))
     }
 }
 
 /// The graph's normalised Laplacian, and the roots of the rows' degrees. No row is a neighbour of
 /// its own; one without any has degree 1 and, as in scikit-learn, 1 on the diagonal.
-fn laplacian(rows: Points<'_>, gamma: f64) -> (Vec<f64>, Vec<f64>) {
+fn laplacian(
+    rows: Points<'_>,
+    gamma: f64,
+    stop: &AtomicBool,
+) -> Result<(Vec<f64>, Vec<f64>), Stopped> {
     let count = rows.len();
     let mut matrix = vec![0.0; count * count];
     let similarities = |(one, line): (usize, &mut [f64])| {
+        heed(stop)?;
         for (other, value) in line.iter_mut().enumerate() {
             if other != one {
                 let distance = squared_distance(rows.get(one), rows.get(other));
@@ -130,14 +144,16 @@ fn laplacian(rows: Points<'_>, gamma: f64) -> (Vec<f64>, Vec<f64>) {
             }
         }
         let degree: f64 = line.iter().sum();
-        if degree == 0.0 {
+        Ok(if degree == 0.0 {
             1.0
         } else {
             libm::sqrt(degree)
-        }
+        })
     };
     let lines = matrix.par_chunks_mut(count).enumerate();
-    let roots: Vec<f64> = lines.map(similarities).collect();
+    let roots = lines
+        .map(similarities)
+        .collect::<Result<Vec<f64>, Stopped>>()?;
     matrix
         .par_chunks_mut(count)
         .enumerate()
@@ -147,7 +163,7 @@ fn laplacian(rows: Points<'_>, gamma: f64) -> (Vec<f64>, Vec<f64>) {
             }
             line[one] = 1.0;
         });
-    (matrix, roots)
+    Ok((matrix, roots))
 }
 
 #[cfg(test)]

@@ -8,22 +8,43 @@
 mod kernel;
 mod margin;
 
+use std::sync::atomic::AtomicBool;
+
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use self::kernel::Kernel;
-use crate::limits::{SUPPORT_COEFFICIENTS_MAX, SUPPORT_ROWS_MAX};
+use super::stopping::{Stopped, heed};
+use crate::limits::{MODEL_VALUES_MAX, SUPPORT_COEFFICIENTS_MAX, SUPPORT_ROWS_MAX};
 
 /// Bytes of kernel rows that one fit keeps, all threads together.
 const CACHE_BYTES: usize = 200 * 1024 * 1024;
+/// Steps of one fit at most, but for more rows than a hundredth of them: as libsvm.
+const ITERATIONS_MAX: usize = 10_000_000;
+/// Steps for each row, with so many rows.
+const ROW_ITERATIONS_MAX: usize = 100;
 
-/// More than can be fitted.
+/// Why there are no support vectors.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SizeError {
+pub enum Error {
+    /// Nobody waits for it any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// Too many rows.
     #[error("an SVM takes at most {SUPPORT_ROWS_MAX} rows; there are {0}")]
     Rows(usize),
+    /// Rows that no model file could hold if all were support vectors.
+    #[error(
+        "an SVM takes at most {MODEL_VALUES_MAX} values; there are {rows} rows of {columns} \
+         columns, counting one for each value of a text column: use fewer rows or columns"
+    )]
+    Values {
+        /// Rows.
+        rows: usize,
+        /// Encoded columns.
+        columns: usize,
+    },
     /// Too many rows for so many classes.
     #[error(
         "an SVM takes at most {SUPPORT_COEFFICIENTS_MAX} coefficients, which are rows times \
@@ -62,25 +83,26 @@ pub struct Model {
     pub support_vectors: Vec<Vec<f64>>,
     /// Each two classes; ordered by the first, then the second.
     pub pairs: Vec<Pair>,
+    /// Whether each pair's fit ended by its tolerance, and not by the number of its steps.
+    pub converged: bool,
 }
 
 /// Fits rows x columns of finite values; `classes` has each row's class, below `count`; each class
 /// has a row.
 ///
 /// # Errors
-/// When there are too many rows.
+/// When there are too many rows or values, or `stop` is set.
 ///
 /// # Panics
 /// When there is not one class for each row.
-pub fn fit(rows: ArrayView2<'_, f64>, classes: &[u32], count: usize) -> Result<Model, SizeError> {
+pub fn fit(
+    rows: ArrayView2<'_, f64>,
+    classes: &[u32],
+    count: usize,
+    stop: &AtomicBool,
+) -> Result<Model, Error> {
     assert_eq!(rows.nrows(), classes.len());
-    if classes.len() > SUPPORT_ROWS_MAX {
-        return Err(SizeError::Rows(classes.len()));
-    }
-    if classes.len() * (count - 1) > SUPPORT_COEFFICIENTS_MAX {
-        let (rows, classes) = (classes.len(), count);
-        return Err(SizeError::Coefficients { rows, classes });
-    }
+    check(rows, count)?;
     let gamma = gamma(rows);
     let mut members = vec![Vec::new(); count];
     for (row, class) in classes.iter().enumerate() {
@@ -90,12 +112,14 @@ pub fn fit(rows: ArrayView2<'_, f64>, classes: &[u32], count: usize) -> Result<M
         .flat_map(|positive| (positive + 1..count).map(move |negative| (positive, negative)))
         .collect();
     let cache = CACHE_BYTES / couples.len().min(rayon::current_num_threads()).max(1);
-    let mut pairs: Vec<Pair> = couples
+    let fitted: Vec<(Pair, bool)> = couples
         .into_par_iter()
         .map(|(positive, negative)| {
             let both = [members[positive].as_slice(), &members[negative]].concat();
             let kernel = Kernel::new(rows, &both, gamma);
-            let margin = margin::fit(&kernel, members[positive].len(), cache);
+            let steps = ITERATIONS_MAX.max(ROW_ITERATIONS_MAX * both.len());
+            let first = members[positive].len();
+            let margin = margin::fit(&kernel, first, (cache, steps), stop)?;
             let (support, coefficients) = margin
                 .weights
                 .iter()
@@ -103,16 +127,45 @@ pub fn fit(rows: ArrayView2<'_, f64>, classes: &[u32], count: usize) -> Result<M
                 .filter(|(weight, _)| **weight != 0.0)
                 .map(|(weight, row)| (*row as u32, *weight))
                 .unzip();
-            Pair {
+            let pair = Pair {
                 positive: positive as u32,
                 negative: negative as u32,
                 support,
                 coefficients,
                 intercept: margin.intercept,
-            }
+            };
+            Ok((pair, margin.converged))
         })
-        .collect();
-    let mut places = vec![u32::MAX; classes.len()];
+        .collect::<Result<_, Stopped>>()?;
+    let converged = fitted.iter().all(|(_, converged)| *converged);
+    let mut pairs: Vec<Pair> = fitted.into_iter().map(|(pair, _)| pair).collect();
+    let support_vectors = support_vectors(rows, &mut pairs);
+    Ok(Model {
+        gamma,
+        support_vectors,
+        pairs,
+        converged,
+    })
+}
+
+/// Refuses what takes too long, or leaves a model that is too large.
+fn check(rows: ArrayView2<'_, f64>, classes: usize) -> Result<(), Error> {
+    let (rows, columns) = rows.dim();
+    if rows > SUPPORT_ROWS_MAX {
+        return Err(Error::Rows(rows));
+    }
+    if rows * columns > MODEL_VALUES_MAX {
+        return Err(Error::Values { rows, columns });
+    }
+    if rows * (classes - 1) > SUPPORT_COEFFICIENTS_MAX {
+        return Err(Error::Coefficients { rows, classes });
+    }
+    Ok(())
+}
+
+/// The rows that some pair needs; the pairs' rows become places among them.
+fn support_vectors(rows: ArrayView2<'_, f64>, pairs: &mut [Pair]) -> Vec<Vec<f64>> {
+    let mut places = vec![u32::MAX; rows.nrows()];
     for row in pairs.iter().flat_map(|pair| &pair.support) {
         places[*row as usize] = 0;
     }
@@ -126,11 +179,7 @@ pub fn fit(rows: ArrayView2<'_, f64>, classes: &[u32], count: usize) -> Result<M
     for row in pairs.iter_mut().flat_map(|pair| &mut pair.support) {
         *row = places[*row as usize];
     }
-    Ok(Model {
-        gamma,
-        support_vectors,
-        pairs,
-    })
+    support_vectors
 }
 
 /// One over the columns times the variance of all values; 1 when they are all the same.
@@ -147,7 +196,15 @@ fn gamma(rows: ArrayView2<'_, f64>) -> f64 {
 
 impl Model {
     /// The class with most votes for each row; the lowest of several. `count` classes are known.
-    pub fn predict(&self, rows: ArrayView2<'_, f64>, count: usize) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// When `stop` is set.
+    pub fn predict(
+        &self,
+        rows: ArrayView2<'_, f64>,
+        count: usize,
+        stop: &AtomicBool,
+    ) -> Result<Vec<u32>, Stopped> {
         let all: Vec<usize> = (0..self.support_vectors.len()).collect();
         let columns = rows.ncols();
         let vectors = Array2::from_shape_fn((all.len(), columns), |(row, column)| {
@@ -155,6 +212,7 @@ impl Model {
         });
         let kernel = Kernel::new(vectors.view(), &all, self.gamma);
         let class = |kernels: &mut Vec<f64>, row: usize| {
+            heed(stop)?;
             let mut votes = vec![0_u32; count];
             kernel.row(&rows.row(row).to_vec(), kernels);
             for pair in &self.pairs {
@@ -170,7 +228,7 @@ impl Model {
                 votes[winner as usize] += 1;
             }
             let winner = (0..count).rev().max_by_key(|class| votes[*class]);
-            winner.unwrap_or(0) as u32
+            Ok(winner.unwrap_or(0) as u32)
         };
         (0..rows.nrows())
             .into_par_iter()

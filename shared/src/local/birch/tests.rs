@@ -5,6 +5,7 @@ use crate::local::clustering::squared_distance;
 use crate::local::clustering::tests::{
     SETS, adjusted_rand, data, expected, in_any_threads, shuffled,
 };
+use crate::local::stopping::tests::{NEVER, NOW};
 
 #[test]
 fn every_setting_gives_scikit_learns_subclusters_and_labels() {
@@ -17,9 +18,11 @@ fn every_setting_gives_scikit_learns_subclusters_and_labels() {
         settings.sort_by(|a, b| a.0[1..3].partial_cmp(&b.0[1..3]).unwrap());
         for same_tree in settings.chunk_by(|a, b| a.0[1..3] == b.0[1..3]) {
             let (threshold, branching) = (same_tree[0].0[1], same_tree[0].0[2] as usize);
-            let tree = Tree::build(rows, threshold, branching, usize::MAX).unwrap();
+            let tree = Tree::build(rows, threshold, branching, usize::MAX, &NEVER)
+                .unwrap()
+                .unwrap();
             assert_eq!(tree.subclusters(), same_tree[0].0[3] as usize, "{set}");
-            let condensed = Condensed::new(rows, tree);
+            let condensed = Condensed::new(rows, tree, &NEVER).unwrap();
             for (numbers, labels) in same_tree {
                 let cut = condensed.cut(numbers[0] as usize);
                 let score = calinski_harabasz::score(rows, &cut.labels, cut.found);
@@ -33,7 +36,7 @@ fn every_setting_gives_scikit_learns_subclusters_and_labels() {
 #[test]
 fn the_search_finds_what_the_references_does() {
     for set in SETS {
-        let found = search(data(set).view()).unwrap();
+        let found = search(data(set).view(), &NEVER).unwrap();
         let model = &found.model;
         for (numbers, labels) in expected(set, "birch-search") {
             assert_eq!(adjusted_rand(&found.labels, &labels), 1.0, "{set}");
@@ -51,7 +54,7 @@ fn the_search_finds_what_the_references_does() {
 #[test]
 fn rows_are_in_the_cluster_of_the_nearest_subcluster() {
     let rows = data("iris");
-    let found = search(rows.view()).unwrap();
+    let found = search(rows.view(), &NEVER).unwrap();
     for (row, &label) in rows.outer_iter().zip(&found.labels) {
         let row = row.to_vec();
         let distance = |at: &usize| squared_distance(&row, &found.model.centres[*at]);
@@ -65,7 +68,7 @@ fn rows_are_in_the_cluster_of_the_nearest_subcluster() {
 #[test]
 fn threads_change_no_bit() {
     let rows = data("wdbc");
-    in_any_threads(|| search(rows.view()).unwrap());
+    in_any_threads(|| search(rows.view(), &NEVER).unwrap());
     // Enough rows for Ward's method to compare in threads, and for several blocks of centres.
     let rows = Array2::from_shape_fn((1500, 60), |(row, column)| {
         ((row * row * 7919 + column * 104_729 + row * column * 31) % 1009) as f64 / 100.0
@@ -73,9 +76,14 @@ fn threads_change_no_bit() {
     let rows = rows.as_standard_layout();
     in_any_threads(|| {
         let rows = Points::of(&rows);
-        Condensed::new(rows, Tree::build(rows, 0.5, 50, 5000).unwrap())
-            .cut(5)
-            .labels
+        Condensed::new(
+            rows,
+            Tree::build(rows, 0.5, 50, 5000, &NEVER).unwrap().unwrap(),
+            &NEVER,
+        )
+        .unwrap()
+        .cut(5)
+        .labels
     });
 }
 
@@ -86,9 +94,14 @@ fn rows_in_another_order_are_in_the_same_clusters_where_none_are_condensed() {
     let cut = |rows: &Array2<f64>| {
         let rows = rows.as_standard_layout();
         let rows = Points::of(&rows);
-        Condensed::new(rows, Tree::build(rows, 0.1, 10, 5000).unwrap())
-            .cut(4)
-            .labels
+        Condensed::new(
+            rows,
+            Tree::build(rows, 0.1, 10, 5000, &NEVER).unwrap().unwrap(),
+            &NEVER,
+        )
+        .unwrap()
+        .cut(4)
+        .labels
     };
     let labels = cut(&rows);
     let there: Vec<usize> = places.iter().map(|&place| labels[place]).collect();
@@ -100,7 +113,7 @@ fn wards_merges_are_those_of_all_pairs_compared() {
     let rows = data("wine");
     let rows = rows.as_standard_layout();
     let rows = Points::of(&rows);
-    let dendrogram = Dendrogram::build(rows);
+    let dendrogram = Dendrogram::build(rows, &NEVER).unwrap();
     let mut labels: Vec<usize> = (0..rows.len()).collect();
     for clusters in (2..rows.len()).rev() {
         let mut of: Vec<usize> = labels.clone();
@@ -139,30 +152,58 @@ fn a_tree_that_outgrows_its_bound_is_given_up() {
     let rows = data("wine");
     let rows = rows.as_standard_layout();
     let rows = Points::of(&rows);
-    assert!(Tree::build(rows, 0.1, 10, rows.len()).is_some());
-    assert!(Tree::build(rows, 0.1, 10, rows.len() - 1).is_none());
+    assert!(
+        Tree::build(rows, 0.1, 10, rows.len(), &NEVER)
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        Tree::build(rows, 0.1, 10, rows.len() - 1, &NEVER)
+            .unwrap()
+            .is_none()
+    );
     // Only thresholds of 0.7 condense any of these rows.
-    let found = search_within(rows, rows.len() - 1).unwrap();
+    let found = search_within(rows, rows.len() - 1, &NEVER).unwrap();
     assert_eq!(found.model.threshold, 0.7);
-    let Err(error) = search_within(rows, 10) else {
+    let Err(error) = search_within(rows, 10, &NEVER) else {
         panic!("no setting leaves 10");
     };
-    assert_eq!(error, Error::TooScattered { rows: rows.len() });
-    assert!(error.to_string().contains("50000 subclusters"), "{error}");
+    assert_eq!(
+        error,
+        Error::TooScattered {
+            rows: rows.len(),
+            most: 10
+        }
+    );
+    assert!(
+        error.to_string().contains("more than 10 subclusters"),
+        "{error}"
+    );
 }
 
 #[test]
 fn few_rows_few_columns_and_equal_rows_are_clustered() {
-    let two = search(array![[1.0], [5.0]].view()).unwrap();
+    let two = search(array![[1.0], [5.0]].view(), &NEVER).unwrap();
     assert_eq!((two.labels, two.score), (vec![0, 1], 0.0));
     assert_eq!(
         (two.model.clusters, two.model.threshold, two.model.branching),
         (2, 0.1, 10)
     );
     let pairs = array![[1.0, 7.0], [1.0, 7.0], [5.0, 7.0], [5.0, 7.0], [1.0, 7.0]];
-    let pairs = search(pairs.view()).unwrap();
+    let pairs = search(pairs.view(), &NEVER).unwrap();
     assert_eq!((pairs.labels, pairs.score), (vec![0, 0, 1, 1, 0], 1.0));
     // Each farther from the first than all before: a split sets one apart from the rest.
     let outward = Array2::from_shape_fn((200, 1), |(row, _)| libm::exp2(row as f64));
-    assert_eq!(search(outward.view()).unwrap().labels.len(), 200);
+    assert_eq!(search(outward.view(), &NEVER).unwrap().labels.len(), 200);
+}
+
+#[test]
+fn a_search_stops_when_nobody_waits_for_it() {
+    let rows = data("iris");
+    let stopped = Err(Error::Stopped(Stopped));
+    assert_eq!(search(rows.view(), &NOW), stopped);
+    let rows = rows.as_standard_layout();
+    let rows = Points::of(&rows);
+    assert!(nearest(rows, rows, &NOW).is_err());
+    assert!(Dendrogram::build(rows, &NOW).is_err());
 }

@@ -4,7 +4,10 @@
 //! A clustering feature is a count, a sum of rows and a sum of their squared norms. Decisions, and
 //! the formulas whose rounding decides, are those of scikit-learn's `Birch` on 64-bit floats.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::local::clustering::{Points, dot};
+use crate::local::stopping::{Stopped, heed};
 
 /// Of how many rows a subcluster is, their sum, and the sum of their squared norms.
 struct Subcluster {
@@ -44,7 +47,8 @@ impl Tree {
         threshold: f64,
         branching: usize,
         subclusters_max: usize,
-    ) -> Option<Tree> {
+        stop: &AtomicBool,
+    ) -> Result<Option<Tree>, Stopped> {
         let mut tree = Tree {
             nodes: vec![Node::new()],
             root: FIRST_LEAF,
@@ -54,12 +58,13 @@ impl Tree {
             leaf_subclusters: 0,
         };
         for row in rows.iter() {
+            heed(stop)?;
             tree.insert(row);
             if tree.leaf_subclusters > subclusters_max {
-                return None;
+                return Ok(None);
             }
         }
-        Some(tree)
+        Ok(Some(tree))
     }
 
     /// The centres of the leaves' subclusters, one after another.

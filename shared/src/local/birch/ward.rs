@@ -8,10 +8,12 @@
 //! holds every distance: 8 bytes for each pair, 1.6 GB for 20,000 points.
 
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
 use crate::local::clustering::{Points, squared_distance};
+use crate::local::stopping::{Stopped, heed};
 
 /// The merges of points to one cluster, in the order of their distances: between the cluster of one
 /// point and that of another.
@@ -22,7 +24,7 @@ pub(super) struct Dendrogram {
 
 impl Dendrogram {
     /// Merges points until one cluster is left.
-    pub(super) fn build(points: Points<'_>) -> Dendrogram {
+    pub(super) fn build(points: Points<'_>, stop: &AtomicBool) -> Result<Dendrogram, Stopped> {
         let mut clusters = Clusters::new(points);
         let mut chain: Vec<usize> = Vec::new();
         let mut merges = Vec::with_capacity(points.len().saturating_sub(1));
@@ -31,16 +33,16 @@ impl Dendrogram {
             if chain.is_empty() {
                 chain.push(clusters.first());
             }
-            let (distance, one, other) = clusters.follow(&mut chain);
+            let (distance, one, other) = clusters.follow(&mut chain, stop)?;
             merges.push((distance, clusters.names[one], clusters.names[other]));
             clusters.merge(one, other);
         }
         // Stable, so that equal distances stay in the order in which they were found.
         merges.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Dendrogram {
+        Ok(Dendrogram {
             points: points.len(),
             merges: merges.into_iter().map(|(_, a, b)| (a, b)).collect(),
-        }
+        })
     }
 
     /// The cluster, in any numbering from 0, of each point when `clusters` are left, or as many as
@@ -105,8 +107,13 @@ impl Clusters {
 
     /// Goes on to the nearest cluster until two are each other's nearest, and takes those two off
     /// the chain. Of equally near ones it prefers the one it came from, then the first.
-    fn follow(&self, chain: &mut Vec<usize>) -> (f64, usize, usize) {
+    fn follow(
+        &self,
+        chain: &mut Vec<usize>,
+        stop: &AtomicBool,
+    ) -> Result<(f64, usize, usize), Stopped> {
         loop {
+            heed(stop)?;
             let last = chain[chain.len() - 1];
             let before = chain.len().checked_sub(2).map(|place| chain[place]);
             let start = before.map_or((f64::INFINITY, last), |place| {
@@ -115,7 +122,7 @@ impl Clusters {
             let (distance, nearest) = self.nearest(last, start);
             if Some(nearest) == before {
                 chain.truncate(chain.len() - 2);
-                return (distance, last.min(nearest), last.max(nearest));
+                return Ok((distance, last.min(nearest), last.max(nearest)));
             }
             chain.push(nearest);
         }

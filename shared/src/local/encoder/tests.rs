@@ -1,9 +1,11 @@
 use super::*;
 use crate::computation::FileKind;
+use crate::local::frame;
+use crate::local::stopping::tests::NEVER;
 use ndarray::array;
 
 fn frame(file: FileKind, text: &str, texts: &BTreeSet<&str>) -> Frame {
-    frame::read(file, text.as_bytes(), texts).unwrap()
+    frame::read(file, text.as_bytes(), texts, &NEVER).unwrap()
 }
 
 fn feature(text: &str) -> Frame {
@@ -48,7 +50,7 @@ fn too_many_values_are_refused_before_a_matrix_is_made() {
         text += &format!("k{row},1\n");
     }
     let refused = Encoder::fit(&feature(&text), false).unwrap_err();
-    assert_eq!(refused, EncodeError::Columns { name: "key".into() });
+    assert_eq!(refused, EncodeError::Columns { column: 1 });
     let mut text = String::from("key\n");
     for row in 0..9000 {
         text += &format!("k{row}\n");

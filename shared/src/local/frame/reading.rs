@@ -1,13 +1,15 @@
 //! Reads a file twice: once to know what its columns are, once to keep their cells in that form. So
 //! a column that turns out to be text in its last row costs no copy of the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 
 use csv::{Reader, ReaderBuilder, StringRecord};
 
-use super::{Column, Frame, FrameError, Texts, shortened};
+use super::{Column, Frame, FrameError, Texts};
 use crate::computation::FileKind;
 use crate::limits::{CELL_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FILE_NUMBER_MAX};
+use crate::local::stopping::heed;
 
 /// What pandas takes for a missing value.
 const NULLS: [&str; 19] = [
@@ -77,8 +79,13 @@ impl Seen {
 /// numbers.
 ///
 /// # Errors
-/// When the file is no such text, or leaves a bound; see [`FrameError`].
-pub fn read(file: FileKind, text: &[u8], texts: &BTreeSet<&str>) -> Result<Frame, FrameError> {
+/// When the file is no such text, or leaves a bound, or `stop` is set; see [`FrameError`].
+pub fn read(
+    file: FileKind,
+    text: &[u8],
+    texts: &BTreeSet<&str>,
+    stop: &AtomicBool,
+) -> Result<Frame, FrameError> {
     let text = checked(file, text)?;
     let mut reader = reader(text);
     let names = names(file, &mut reader)?;
@@ -93,7 +100,7 @@ pub fn read(file: FileKind, text: &[u8], texts: &BTreeSet<&str>) -> Result<Frame
         })
         .collect();
     let mut rows = 0;
-    for_each_row(file, &mut reader, |record, line| {
+    for_each_row((file, stop), &mut reader, |record, line| {
         rows += 1;
         for (seen, cell) in seen.iter_mut().zip(record) {
             seen.look(cell, line);
@@ -102,23 +109,20 @@ pub fn read(file: FileKind, text: &[u8], texts: &BTreeSet<&str>) -> Result<Frame
     if rows == 0 {
         return Err(FrameError::NoRows(file));
     }
-    for (name, seen) in names.iter().zip(&seen) {
-        let name = || shortened(name);
+    for (column, seen) in (1..).zip(&seen) {
         match (seen.numbers, seen.null, seen.infinite) {
             (false, Some(line), _) => {
-                let name = name();
-                return Err(FrameError::Null { file, line, name });
+                return Err(FrameError::Null { file, line, column });
             }
             (true, _, Some(line)) => {
-                let name = name();
-                return Err(FrameError::Infinite { file, line, name });
+                return Err(FrameError::Infinite { file, line, column });
             }
             _ => {}
         }
     }
     let mut columns: Vec<Column> = seen.iter().map(|seen| seen.column(rows)).collect();
     let mut reader = self::reader(&text[body_start(&body)..]);
-    for_each_row(file, &mut reader, |record, _| {
+    for_each_row((file, stop), &mut reader, |record, _| {
         for (column, cell) in columns.iter_mut().zip(record) {
             keep(column, cell);
         }
@@ -214,14 +218,17 @@ fn names(file: FileKind, reader: &mut Reader<&[u8]>) -> Result<Vec<String>, Fram
         _ => name.to_owned(),
     };
     let names: Vec<String> = header.iter().enumerate().map(named).collect();
-    let mut before = BTreeSet::new();
-    match names.iter().find(|name| !before.insert(name.as_str())) {
-        Some(name) => Err(FrameError::Twice {
-            file,
-            name: shortened(name),
-        }),
-        None => Ok(names),
+    let mut before = BTreeMap::new();
+    for (second, name) in (1..).zip(&names) {
+        if let Some(first) = before.insert(name.as_str(), second) {
+            return Err(FrameError::Twice {
+                file,
+                first,
+                second,
+            });
+        }
     }
+    Ok(names)
 }
 
 /// Reads the next row; false at the end.
@@ -258,12 +265,13 @@ fn next(
 }
 
 fn for_each_row(
-    file: FileKind,
+    (file, stop): (FileKind, &AtomicBool),
     reader: &mut Reader<&[u8]>,
     mut see: impl FnMut(&StringRecord, u64),
 ) -> Result<(), FrameError> {
     let mut record = StringRecord::new();
     while next(file, reader, &mut record)? {
+        heed(stop)?;
         see(&record, record.position().map_or(0, csv::Position::line));
     }
     Ok(())

@@ -1,9 +1,10 @@
 use super::*;
+use crate::local::stopping::tests::NEVER;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn of(text: &str) -> Result<Frame, FrameError> {
-    read(FileKind::Feature, text.as_bytes(), &BTreeSet::new())
+    read(FileKind::Feature, text.as_bytes(), &BTreeSet::new(), &NEVER)
 }
 
 fn texts(cells: &[&str]) -> Column {
@@ -48,7 +49,13 @@ fn byte_order_marks_line_ends_and_quotes_change_nothing() {
 
 #[test]
 fn a_column_can_be_read_as_text() {
-    let frame = read(FileKind::Testing, b"a,b\n01,2\n", &BTreeSet::from(["a"])).unwrap();
+    let frame = read(
+        FileKind::Testing,
+        b"a,b\n01,2\n",
+        &BTreeSet::from(["a"]),
+        &NEVER,
+    )
+    .unwrap();
     assert_eq!(frame.columns, [texts(&["01"]), Column::Integers(vec![2])]);
 }
 
@@ -63,7 +70,10 @@ fn what_is_wrong_is_told_by_line_and_column_without_a_cell() {
             "the feature file is empty; it must have a header row",
         ),
         ("a,b\n\n", "the feature file has a header row and no other"),
-        ("a,b,a\n1,2,3\n", "the feature file has two columns \"a\""),
+        (
+            "a,b,a\n1,2,3\n",
+            "columns 1 and 3 of the feature file have the same name",
+        ),
         (
             "a,b\n1,2\n3\n",
             "line 3 of the feature file has 1 cells, the header 2",
@@ -78,15 +88,15 @@ fn what_is_wrong_is_told_by_line_and_column_without_a_cell() {
         ),
         (
             "a,b\nx,1\n,secret\n",
-            "line 3, column \"a\" of the feature file: text is missing",
+            "line 3, column 1 of the feature file: text is missing",
         ),
         (
             "a,b\n1,1\n2,-inf\n",
-            "line 3, column \"b\" of the feature file: a number must lie below 1e100 in magnitude",
+            "line 3, column 2 of the feature file: a number must lie below 1e100 in magnitude",
         ),
         (
             "a,b\n1,1\n2,1e999\n",
-            "line 3, column \"b\" of the feature file: a number must lie below 1e100 in magnitude",
+            "line 3, column 2 of the feature file: a number must lie below 1e100 in magnitude",
         ),
         (
             &wide,
@@ -102,17 +112,22 @@ fn what_is_wrong_is_told_by_line_and_column_without_a_cell() {
         ),
         (
             &format!("{long},{long}\n1,2\n"),
-            "the feature file has two columns \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...\"",
+            "columns 1 and 2 of the feature file have the same name",
         ),
     ];
     for (text, right) in cases {
         assert_eq!(refusal(text), right);
     }
-    let latin = read(FileKind::Target, b"a\nx\n\xe9t\xe9\n", &BTreeSet::new());
+    let latin = read(
+        FileKind::Target,
+        b"a\nx\n\xe9t\xe9\n",
+        &BTreeSet::new(),
+        &NEVER,
+    );
     let said = "line 3 of the target file is not UTF-8 text";
     assert_eq!(latin.unwrap_err().to_string(), said);
     let large = vec![b'\n'; FILE_BYTES_MAX + 1];
-    let large = read(FileKind::Target, &large, &BTreeSet::new());
+    let large = read(FileKind::Target, &large, &BTreeSet::new(), &NEVER);
     assert!(matches!(large, Err(FrameError::Bytes { .. })));
 }
 
@@ -169,7 +184,7 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(prop::sample::select(b"a1,\"\n\r. \xc3\xa9-e\0".to_vec()), 0..60)) {
-        let _ = read(FileKind::Feature, &bytes, &BTreeSet::new());
+        let _ = read(FileKind::Feature, &bytes, &BTreeSet::new(), &NEVER);
     }
 
     #[test]

@@ -3,8 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Classes;
-
 /// Classes up to which each two are counted.
 const CONFUSION_CLASSES_MAX: usize = 100;
 
@@ -42,13 +40,18 @@ pub struct Training {
     /// Rows of each class (outer) that were given each class (inner); absent with more than 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<u64>>>,
+    /// Whether the fit came to its end, and not to the most steps that it may take; absent of a
+    /// tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converged: Option<bool>,
 }
 
 /// One class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassFigures {
-    /// Its name.
-    pub class: String,
+    /// Its place in the model's classes, from 0: figures are kept in the clear, so they never name
+    /// a class, which is a cell of the target file.
+    pub class: usize,
     /// Its rows.
     pub support: u64,
     /// Of the rows that were given this class, the share that has it; 0 when none was.
@@ -77,9 +80,13 @@ fn share(part: u64, of: u64) -> f64 {
     }
 }
 
-/// Compares the classes of rows with those they were given.
-pub(super) fn training(truth: &[u32], given: &[u32], classes: &Classes) -> Training {
-    let count = classes.len();
+/// Compares the classes of rows, of which there are `count`, with those they were given.
+pub(super) fn training(
+    truth: &[u32],
+    given: &[u32],
+    count: usize,
+    converged: Option<bool>,
+) -> Training {
     let (mut support, mut predicted, mut right) = (vec![0; count], vec![0; count], vec![0; count]);
     let mut confusion = (count <= CONFUSION_CLASSES_MAX).then(|| vec![vec![0; count]; count]);
     for (truth, given) in truth.iter().zip(given) {
@@ -92,7 +99,7 @@ pub(super) fn training(truth: &[u32], given: &[u32], classes: &Classes) -> Train
         }
     }
     let figures = |class: usize| ClassFigures {
-        class: classes.name(class),
+        class,
         support: support[class],
         precision: share(right[class], predicted[class]),
         recall: share(right[class], support[class]),
@@ -102,6 +109,7 @@ pub(super) fn training(truth: &[u32], given: &[u32], classes: &Classes) -> Train
         accuracy: share(right.iter().sum(), truth.len() as u64),
         classes: (0..count).map(figures).collect(),
         confusion,
+        converged,
     }
 }
 

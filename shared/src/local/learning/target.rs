@@ -69,15 +69,6 @@ impl Classes {
         self.len() == 0
     }
 
-    /// The name of one, as the target file's own column would print it.
-    pub fn name(&self, class: usize) -> String {
-        match self {
-            Classes::Integers(classes) => classes[class].to_string(),
-            Classes::Floats(classes) => format!("{:.1}", classes[class]),
-            Classes::Texts(classes) => classes[class].clone(),
-        }
-    }
-
     /// Their names, as a column.
     pub(super) fn column(&self) -> Column {
         match self {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::*;
+use crate::local::stopping::tests::{NEVER, NOW};
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -98,10 +99,15 @@ impl Parts {
 
     /// The test part's classes by a learner, a digit each.
     fn predictions(&self, learner: Learner) -> String {
-        results(&learn(learner, self.files()).unwrap().result.unwrap())
-            .iter()
-            .map(|class| class.strip_suffix(".0").unwrap())
-            .collect()
+        results(
+            &learn(learner, self.files(), &NEVER)
+                .unwrap()
+                .result
+                .unwrap(),
+        )
+        .iter()
+        .map(|class| class.strip_suffix(".0").unwrap())
+        .collect()
     }
 
     fn accuracy(&self, predictions: &str) -> f64 {
@@ -155,7 +161,7 @@ fn logistic_regression_classifies_as_scikit_learn_does() {
         let found = parts.predictions(Learner::LogisticRegression);
         assert_eq!(found, set.regression.predictions, "{name}");
         assert!((parts.accuracy(&found) - set.regression.accuracy).abs() < 0.005);
-        let learned = learn(Learner::LogisticRegression, parts.files()).unwrap();
+        let learned = learn(Learner::LogisticRegression, parts.files(), &NEVER).unwrap();
         let model: Value = serde_json::from_slice(&learned.model).unwrap();
         let coefficients = model["parameters"]["coefficients"][0].as_array().unwrap();
         assert_eq!(coefficients.len(), set.coefficients.len());
@@ -200,9 +206,17 @@ fn a_result_is_written_as_numpy_writes_it() {
     for layout in vectors().layouts {
         let learner = Learner::parse(&layout.learner).unwrap();
         let files = files(&layout.feature, Some(&layout.target), Some(&layout.testing));
-        let learned = learn(learner, files).unwrap();
+        let learned = learn(learner, files, &NEVER).unwrap();
         let result = String::from_utf8(learned.result.unwrap()).unwrap();
         assert_eq!(result, layout.result, "{}", layout.learner);
+    }
+}
+
+#[test]
+fn a_job_that_nobody_waits_for_stops() {
+    for learner in [Learner::DecisionTree, Learner::KMeans] {
+        let stopped = learn(learner, Parts::of("iris").files(), &NOW);
+        assert_eq!(stopped.err(), Some(Error::Stopped));
     }
 }
 
@@ -211,7 +225,9 @@ fn threads_change_no_bit() {
     let parts = Parts::of("wdbc");
     let outcome = |learner, threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let learned = pool.unwrap().install(|| learn(learner, parts.files()));
+        let learned = pool
+            .unwrap()
+            .install(|| learn(learner, parts.files(), &NEVER));
         let learned = learned.unwrap();
         (learned.result, learned.model, learned.metrics)
     };
@@ -224,11 +240,72 @@ fn threads_change_no_bit() {
     }
 }
 
+/// Reasons and figures are kept in the clear.
+#[test]
+fn neither_an_error_nor_a_figure_has_a_word_of_the_files() {
+    let word = |text: &str| text.to_lowercase().contains("secret");
+    let (feature, target) = (
+        "secretA,secretB\n1,x\n2,secretC\n",
+        "secretD\nsecretE\nno\n",
+    );
+    let refusals = [
+        refusal("secretA,secretA\n1,x\n", Some(target), None),
+        refusal("secretA,b\n,x\n,y\n", Some(target), None),
+        refusal("secretA\nsecretB\n\"\"\n", Some(target), None),
+        refusal("secretA\n1e300\n", Some(target), None),
+        refusal("secretA\nsecretB,secretC\n", Some(target), None),
+        refusal(feature, Some("secretD\n1.5\n2\n"), None),
+        refusal(feature, Some("secretD\nsecretE\nsecretE\n"), None),
+        refusal(feature, Some(target), Some("secretA\n1\n")),
+        refusal(
+            feature,
+            Some(target),
+            Some("secretA,secretB,secretF\n1,x,1\n"),
+        ),
+        refusal(feature, Some(target), Some("secretA,secretB\nsecretG,x\n")),
+    ];
+    for refusal in refusals {
+        assert!(!word(&refusal), "{refusal}");
+    }
+    for learner in [
+        Learner::DecisionTree,
+        Learner::LogisticRegression,
+        Learner::Svm,
+    ] {
+        let learned = learn(learner, files(feature, Some(target), None), &NEVER).unwrap();
+        let metrics = serde_json::to_string(&learned.metrics).unwrap();
+        assert!(!word(&metrics), "{metrics}");
+        assert_eq!(
+            metrics.contains("converged\":true"),
+            learner != Learner::DecisionTree
+        );
+        assert!(word(str::from_utf8(&learned.model).unwrap()));
+    }
+}
+
+/// With the longest figures that files within the bounds can have.
+#[test]
+fn figures_of_most_classes_are_within_their_bound() {
+    for count in [100, crate::limits::CLASSES_MAX] {
+        let truth: Vec<u32> = (0..100_000).map(|row| row * 7919 % count as u32).collect();
+        let given: Vec<u32> = (0..100_000)
+            .map(|row| row * 31 / 3 % count as u32)
+            .collect();
+        let training = metrics::training(&truth, &given, count, Some(false));
+        assert!(bounded::json(&training, METRICS_BYTES_MAX * 3 / 4).is_some());
+    }
+}
+
 #[test]
 fn figures_are_those_of_the_training() {
     let feature = "a\n1\n1\n1\n2\n2\n";
     let target = "class\nno\nno\nyes\nyes\nyes\n";
-    let learned = learn(Learner::DecisionTree, files(feature, Some(target), None)).unwrap();
+    let learned = learn(
+        Learner::DecisionTree,
+        files(feature, Some(target), None),
+        &NEVER,
+    )
+    .unwrap();
     assert!(learned.result.is_none());
     let metrics = serde_json::to_value(&learned.metrics).unwrap();
     let (no, yes) = (2.0 / 3.0, 1.0);
@@ -237,8 +314,8 @@ fn figures_are_those_of_the_training() {
         "training": {
             "accuracy": 0.8,
             "classes": [
-                {"class": "no", "support": 2, "precision": no, "recall": 1.0, "f1": 0.8},
-                {"class": "yes", "support": 3, "precision": yes, "recall": no, "f1": 0.8},
+                {"class": 0, "support": 2, "precision": no, "recall": 1.0, "f1": 0.8},
+                {"class": 1, "support": 3, "precision": yes, "recall": no, "f1": 0.8},
             ],
             "confusion": [[2, 0], [1, 2]],
         },
@@ -257,6 +334,7 @@ fn the_testing_file_is_encoded_as_the_feature_file_was() {
     let learned = learn(
         Learner::DecisionTree,
         files(feature, Some(target), Some(testing)),
+        &NEVER,
     );
     let learned = learned.unwrap();
     let result = String::from_utf8(learned.result.unwrap()).unwrap();
@@ -285,12 +363,16 @@ fn the_testing_file_is_encoded_as_the_feature_file_was() {
 }
 
 fn refusal(feature: &str, target: Option<&str>, testing: Option<&str>) -> String {
-    let learned = learn(Learner::DecisionTree, files(feature, target, testing));
+    let learned = learn(
+        Learner::DecisionTree,
+        files(feature, target, testing),
+        &NEVER,
+    );
     learned.err().unwrap().to_string()
 }
 
 #[test]
-fn files_that_do_not_fit_are_refused_by_name() {
+fn files_that_do_not_fit_are_refused_without_their_words() {
     let feature = "a,b\n1,x\n2,y\n";
     let target = Some("class\n0\n1\n");
     let cases = [
@@ -321,19 +403,19 @@ fn files_that_do_not_fit_are_refused_by_name() {
         ),
         (
             refusal(feature, target, Some("a\n1\n")),
-            "the testing file lacks the column \"b\" of the feature file",
+            "the testing file lacks column 2 of the feature file",
         ),
         (
             refusal(feature, target, Some("a,b,c\n1,x,3\n")),
-            "the testing file has a column \"c\", which the feature file lacks",
+            "the feature file has no column of the name of column 3 of the testing file",
         ),
         (
             refusal(feature, target, Some("a,b\nsecret,x\n")),
-            "column \"a\" has text in the testing file, numbers in the feature file",
+            "column 1 of the testing file has text, that of the feature file numbers",
         ),
         (
             refusal("a,b\n1,\n2,\n", target, None),
-            "column \"b\" of the feature file has no value at all",
+            "column 2 of the feature file has no value at all",
         ),
     ];
     for (found, right) in cases {

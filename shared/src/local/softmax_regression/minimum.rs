@@ -8,6 +8,7 @@ mod search;
 use std::collections::VecDeque;
 
 use self::search::{LENGTH_MAX, Search};
+use crate::local::stopping::Stopped;
 
 /// Steps remembered.
 const MEMORY: usize = 10;
@@ -39,13 +40,16 @@ fn dot(one: &[f64], other: &[f64]) -> f64 {
 }
 
 /// Goes down from `place` until no partial derivative exceeds `tolerance` in magnitude.
+///
+/// # Errors
+/// Those of the function.
 pub(super) fn minimum(
     mut place: Vec<f64>,
     tolerance: f64,
-    function: impl Fn(&[f64]) -> (f64, Vec<f64>),
-) -> Found {
+    function: impl Fn(&[f64]) -> Result<(f64, Vec<f64>), Stopped>,
+) -> Result<Found, Stopped> {
     let mut memory: VecDeque<Step> = VecDeque::with_capacity(MEMORY);
-    let (mut value, mut gradient) = function(&place);
+    let (mut value, mut gradient) = function(&place)?;
     let mut iterations = 0;
     let converged = loop {
         if gradient.iter().all(|part| part.abs() <= tolerance) {
@@ -59,7 +63,8 @@ pub(super) fn minimum(
             0 => 1.0 / dot(&direction, &direction).sqrt(),
             _ => 1.0,
         };
-        let Some(found) = descend(&place, value, &gradient, &direction, first, &function) else {
+        let found = descend((&place, value, &gradient), &direction, first, &function)?;
+        let Some(found) = found else {
             // The memory may point the wrong way; without it, it is the gradient.
             if memory.is_empty() {
                 break false;
@@ -93,11 +98,11 @@ pub(super) fn minimum(
             break true;
         }
     };
-    Found {
+    Ok(Found {
         place,
         iterations,
         converged,
-    }
+    })
 }
 
 /// The gradient times the remembered inverse of the curvature, downwards.
@@ -134,16 +139,14 @@ struct Lower {
 
 /// Searches along a direction; `None` when it does not lead down, or the search does not end.
 fn descend(
-    place: &[f64],
-    value: f64,
-    gradient: &[f64],
+    (place, value, gradient): (&[f64], f64, &[f64]),
     direction: &[f64],
     first: f64,
-    function: impl Fn(&[f64]) -> (f64, Vec<f64>),
-) -> Option<Lower> {
+    function: impl Fn(&[f64]) -> Result<(f64, Vec<f64>), Stopped>,
+) -> Result<Option<Lower>, Stopped> {
     let slope = dot(gradient, direction);
     if slope >= 0.0 {
-        return None;
+        return Ok(None);
     }
     let mut search = Search::new(value, slope, first.min(LENGTH_MAX));
     for _ in 0..TRIALS_MAX {
@@ -153,15 +156,15 @@ fn descend(
             .zip(direction)
             .map(|(at, along)| at + length * along)
             .collect();
-        let (value, gradient) = function(&there);
+        let (value, gradient) = function(&there)?;
         if search.tell(value, dot(&gradient, direction)) {
-            return Some(Lower {
+            return Ok(Some(Lower {
                 place: there,
                 value,
                 gradient,
                 length,
-            });
+            }));
         }
     }
-    None
+    Ok(None)
 }

@@ -1,10 +1,13 @@
 //! The Cholesky factor of a shifted Laplacian, and solutions by it, in blocks.
 
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 use rayon::prelude::*;
+
+use crate::local::stopping::{Stopped, heed};
 
 /// What is added to the diagonal before factorising: a Laplacian has an eigenvalue 0. scikit-learn
 /// shifts by as much.
@@ -21,13 +24,14 @@ pub(super) struct Factor {
 impl Factor {
     /// Factorises a normalised Laplacian, whose eigenvalues are at least 0 up to rounding. All that
     /// is left of a diagonal while factorising is therefore about [`SHIFT`] or more.
-    pub(super) fn new(laplacian: Vec<f64>) -> Factor {
+    pub(super) fn new(laplacian: Vec<f64>, stop: &AtomicBool) -> Result<Factor, Stopped> {
         let rows = laplacian.len().isqrt();
         let mut values = laplacian;
         for place in 0..rows {
             values[place * rows + place] += SHIFT;
         }
         for start in (0..rows).step_by(BLOCK) {
+            heed(stop)?;
             let end = rows.min(start + BLOCK);
             let (above, below) = values.split_at_mut(end * rows);
             let corner = &mut above[start * rows..];
@@ -54,7 +58,7 @@ impl Factor {
                     general_mat_mul(-1.0, &own, &others.t(), 1.0, &mut rest);
                 });
         }
-        Factor { values, rows }
+        Ok(Factor { values, rows })
     }
 
     /// Number of rows.

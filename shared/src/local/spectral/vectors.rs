@@ -4,11 +4,13 @@
 //! Anal. Appl. 22, 2000).
 
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice, concatenate};
 
 use super::factor::{Factor, SHIFT};
 use crate::draw::Draw;
+use crate::local::stopping::{Stopped, heed};
 
 /// Vectors that are iterated together: more than are asked for, so that an eigenvalue may be as
 /// manifold as clusters lie apart.
@@ -26,7 +28,11 @@ const TOLERANCE: f64 = 1e-10;
 /// [`BLOCK`] and the number of rows.
 ///
 /// Of vectors whose eigenvalues are the same to rounding any may come, always the same ones.
-pub(super) fn smallest(factor: &Factor, wanted: usize) -> (Vec<f64>, Array2<f64>) {
+pub(super) fn smallest(
+    factor: &Factor,
+    wanted: usize,
+    stop: &AtomicBool,
+) -> Result<(Vec<f64>, Array2<f64>), Stopped> {
     let rows = factor.rows();
     let mut draw = Draw::new(b"spectral", "vectors");
     let mut random = || draw.normal();
@@ -36,6 +42,7 @@ pub(super) fn smallest(factor: &Factor, wanted: usize) -> (Vec<f64>, Array2<f64>
     let mut restarts = 0;
     loop {
         while basis.ncols() < BASIS.min(rows) {
+            heed(stop)?;
             let fresh = orthonormal(&basis, next, &mut random);
             let mut image = fresh.clone();
             factor.solve(&mut image);
@@ -56,7 +63,8 @@ pub(super) fn smallest(factor: &Factor, wanted: usize) -> (Vec<f64>, Array2<f64>
         restarts += 1;
         if (0..wanted).all(done) || rotation.nrows() == rows || restarts > RESTARTS_MAX {
             let eigenvalues = values.iter().take(wanted).map(|value| 1.0 / value - SHIFT);
-            return (eigenvalues.collect(), columns(&basis, 0..wanted).to_owned());
+            let vectors = columns(&basis, 0..wanted).to_owned();
+            return Ok((eigenvalues.collect(), vectors));
         }
         let first = (0..kept).find(|&place| !done(place)).unwrap_or(0);
         next = columns(&lacks, first..kept.min(first + BLOCK)).to_owned();

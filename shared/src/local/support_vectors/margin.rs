@@ -2,7 +2,10 @@
 //! rows chosen by second-order information (Fan, Chen and Lin, "Working set selection using second
 //! order information for training SVM", JMLR 6, 2005), as libsvm does it, without its shrinking.
 
+use std::sync::atomic::AtomicBool;
+
 use super::kernel::Kernel;
+use crate::local::stopping::{Stopped, heed};
 
 /// The most that one row weighs.
 const C: f64 = 1.0;
@@ -18,6 +21,8 @@ pub(super) struct Margin {
     /// Of each row: positive for the first class, negative for the second, 0 for most.
     pub(super) weights: Vec<f64>,
     pub(super) intercept: f64,
+    /// Whether it is the widest one, by the tolerance.
+    pub(super) converged: bool,
 }
 
 /// Kernel rows that were needed last, of 32-bit floats.
@@ -144,17 +149,30 @@ impl State {
 }
 
 /// Separates the kernel's rows, of which the first `positive` are of the first class. Keeps at most
-/// `cache_bytes` of kernel rows.
-pub(super) fn fit(kernel: &Kernel, positive: usize, cache_bytes: usize) -> Margin {
+/// `cache_bytes` of kernel rows, and takes at most `steps_max` steps.
+pub(super) fn fit(
+    kernel: &Kernel,
+    positive: usize,
+    (cache_bytes, steps_max): (usize, usize),
+    stop: &AtomicBool,
+) -> Result<Margin, Stopped> {
     let mut cache = Cache::new(kernel, cache_bytes);
     let mut state = State::new(kernel.rows(), positive);
     let rising =
         |state: &State| greatest(state.slopes.len(), |row| state.slopes[row] + state.up[row]);
+    let mut converged = true;
+    let mut steps = 0;
     while let Some((rises, highest)) = rising(&state) {
+        heed(stop)?;
         let up = cache.slot(rises);
         let Some(falls) = partner(&state, highest, &cache.slots[up].values) else {
             break;
         };
+        if steps == steps_max {
+            converged = false;
+            break;
+        }
+        steps += 1;
         let down = cache.slot(falls);
         let (up, down) = (&cache.slots[up].values, &cache.slots[down].values);
         let curvature = curvature(up[falls]);
@@ -168,10 +186,11 @@ pub(super) fn fit(kernel: &Kernel, positive: usize, cache_bytes: usize) -> Margi
     }
     let sign = |row| if row < positive { 1.0 } else { -1.0 };
     let weights = state.weights.iter().zip(0..);
-    Margin {
+    Ok(Margin {
         weights: weights.map(|(weight, row)| sign(row) * weight).collect(),
         intercept: intercept(&state),
-    }
+        converged,
+    })
 }
 
 /// The squared distance of two rows in the kernel's space.
