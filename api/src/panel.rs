@@ -23,7 +23,7 @@ use crate::answer::Error;
 use crate::callers::{Account, Caller};
 use crate::fields::{Field, Fields};
 
-pub(crate) use files::{File, download};
+pub(crate) use files::{EVERY_ROUND, File, download};
 pub(crate) use input::{Input, split};
 pub(crate) use request::{Joint, Page, joint, name_taken, page, queued};
 pub(crate) use upload::learn;
@@ -163,20 +163,19 @@ impl Part {
 /// The key of a job's files; `None` when it has no files.
 ///
 /// # Errors
-/// [`Error::Internal`] when no secret of ours opens it any more.
+/// [`Error::Internal`] when no secret of ours opens it any more, or it is that of other files.
 pub(crate) fn content_key(state: &State, panel: &Panel) -> Result<Option<ContentKey>, Error> {
-    let Some(keys) = &panel.keys else {
+    let (Some(keys), Spec::Learn(spec)) = (&panel.keys, &panel.job.spec) else {
         return Ok(None);
     };
-    let context = shared::job::LearnSpec::key_context(panel.id);
     let key = state
         .callers
         .of_accounts()?
         .secrets
-        .unwrap(&context, &keys.api);
+        .unwrap(&spec.key_context(), &keys.api);
     let opened = key.map_err(|error: seal::Error| {
         let name = panel.id;
-        tracing::error!(%error, %name, "a job's files were sealed under a secret that is gone");
+        tracing::error!(%error, %name, "the key of a job's files does not open: its secret is gone, or the job is not what it was");
         Error::Internal
     });
     opened.map(Some)

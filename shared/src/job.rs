@@ -131,15 +131,32 @@ pub struct LearnSpec {
 }
 
 impl LearnSpec {
-    /// What a piece of a file, uploaded or made, is bound to; the files of one job have one key.
-    pub fn piece_context(panel: PanelId, round: u32, kind: FileKind, piece: u32) -> Vec<u8> {
-        serde_json::to_vec(&("concord/v1 piece", panel, round, kind, piece))
+    /// What a piece of a file is bound to; the files of one job have one key. `pieces` is how many
+    /// the whole file has where a run made it (`round` from 1), so that nobody can cut it; 0 of an
+    /// uploaded one (`round` 0), whose length the key is bound to.
+    pub fn piece_context(
+        panel: PanelId,
+        round: u32,
+        kind: FileKind,
+        piece: u32,
+        pieces: u32,
+    ) -> Vec<u8> {
+        serde_json::to_vec(&("concord/v1 piece", panel, round, kind, piece, pieces))
             .expect("plain data always serialises")
     }
 
-    /// What the key of a job's files is bound to.
-    pub fn key_context(panel: PanelId) -> Vec<u8> {
-        serde_json::to_vec(&("concord/v1 files", panel)).expect("plain data always serialises")
+    /// What the key of a job's files is bound to, in all its runs: what is learned, by whom, and
+    /// from how many bytes of which file.
+    pub fn key_context(&self) -> Vec<u8> {
+        let Self {
+            panel,
+            learner,
+            worker,
+            files,
+            ..
+        } = self;
+        serde_json::to_vec(&("concord/v1 files", panel, learner, worker, files))
+            .expect("plain data with text keys always serialises")
     }
 }
 

@@ -16,12 +16,15 @@ use zeroize::Zeroizing;
 
 use crate::answer::Error;
 
+/// Uploaded files belong to every run of a job.
+pub(crate) const EVERY_ROUND: u32 = 0;
+
 /// A file of a job.
 pub(crate) struct File {
     pub(crate) panel: PanelId,
     /// The run that made it, or a run of the job it was uploaded for.
     pub(crate) job: JobId,
-    /// The round that made it; 0 for what was uploaded.
+    /// The round that made it; [`EVERY_ROUND`] for what was uploaded.
     pub(crate) round: u32,
     pub(crate) kind: FileKind,
     pub(crate) bytes: u64,
@@ -50,7 +53,7 @@ pub(crate) async fn download(store: &Store, file: File) -> Result<Response, Erro
             format!("attachment; filename=\"{}.{name}\"", file.kind.as_str()),
         ),
     ];
-    let pieces = file.bytes.div_ceil(PIECE_BYTES as u64) as u32;
+    let pieces = pieces_of(&file);
     let (store, file) = (store.clone(), Arc::new(file));
     let body = stream::unfold((0, Some(first)), move |(number, ready)| {
         let (store, file) = (store.clone(), Arc::clone(&file));
@@ -72,6 +75,10 @@ pub(crate) async fn download(store: &Store, file: File) -> Result<Response, Erro
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
+fn pieces_of(file: &File) -> u32 {
+    file.bytes.div_ceil(PIECE_BYTES as u64) as u32
+}
+
 async fn piece(
     store: &Store,
     file: &File,
@@ -80,7 +87,11 @@ async fn piece(
     let Some(sealed) = store.file_piece(file.job, file.kind, number).await? else {
         return Ok(None);
     };
-    let context = LearnSpec::piece_context(file.panel, file.round, file.kind, number);
+    let pieces = match file.round {
+        EVERY_ROUND => 0,
+        _ => pieces_of(file),
+    };
+    let context = LearnSpec::piece_context(file.panel, file.round, file.kind, number, pieces);
     let opened = file.key.open_piece(&context, &sealed).map_err(|error| {
         tracing::error!(%error, job = %file.job, "a piece of a file does not open");
         Error::Internal

@@ -18,6 +18,7 @@ use shared::seal::{ContentKey, SealPublic, seal_input};
 use shared::store::{Created, Keys, NewPanel, Run, Store, UploadId};
 use zeroize::Zeroizing;
 
+use super::files::EVERY_ROUND;
 use super::form::{Form, Part, Source};
 use super::table_shape::{Measured, TableShape};
 use super::{BY_FILE, Echo, new_id, request, workers};
@@ -26,9 +27,6 @@ use crate::answer::Error;
 use crate::callers::Account;
 use crate::idempotency::Idempotency;
 use crate::jobs;
-
-/// Uploaded pieces belong to every run of a job.
-const EVERY_ROUND: u32 = 0;
 
 /// Files on their way in; what no job has taken over when this goes is forgotten.
 struct Upload {
@@ -174,7 +172,8 @@ impl Upload {
             Some(id) => id,
             None => *self.id.insert(self.store.begin_upload().await?),
         };
-        let context = LearnSpec::piece_context(self.panel, EVERY_ROUND, kind, number);
+        // How many there will be nobody knows yet: the key is bound to the lengths.
+        let context = LearnSpec::piece_context(self.panel, EVERY_ROUND, kind, number, 0);
         let sealed = self.key.seal_piece(&mut UnwrapErr(SysRng), &context, piece);
         Ok(self.store.put_piece(id, kind, number, sealed).await?)
     }
@@ -246,8 +245,16 @@ impl Upload {
             name: asked.name.clone(),
             parties: parties.clone(),
         };
+        let spec = LearnSpec {
+            panel: self.panel,
+            round: 1,
+            learner: asked.learner,
+            worker,
+            party: account.party,
+            files,
+        };
         let upload = match self.id {
-            Some(id) => Some((id, self.keys(state, worker)?)),
+            Some(id) => Some((id, self.keys(state, &spec)?)),
             None => None,
         };
         let new = NewPanel {
@@ -255,14 +262,7 @@ impl Upload {
             name: asked.name.clone(),
             creator: account.email.clone(),
             parties,
-            spec: Spec::Learn(LearnSpec {
-                panel: self.panel,
-                round: 1,
-                learner: asked.learner,
-                worker,
-                party: account.party,
-                files,
-            }),
+            spec: Spec::Learn(spec),
             owner: worker,
             echo: echo.text(),
             key,
@@ -286,9 +286,10 @@ impl Upload {
         Ok(run)
     }
 
-    /// The files' key, for the worker and for the API itself.
-    fn keys(&self, state: &State, worker: shared::id::PartyId) -> Result<Keys, Error> {
-        let context = LearnSpec::key_context(self.panel);
+    /// The files' key, for the worker and for the API itself. It opens for the job alone whose files
+    /// have come, as long as they are.
+    fn keys(&self, state: &State, spec: &LearnSpec) -> Result<Keys, Error> {
+        let (context, worker) = (spec.key_context(), spec.worker);
         let mut secrets = UnwrapErr(SysRng);
         let public = state.directory.get(&worker).ok_or(Error::Internal)?;
         let reader = SealPublic(public.sealing);

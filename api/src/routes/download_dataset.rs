@@ -11,9 +11,6 @@ use crate::fields::Fields;
 use crate::panel::{self, File, Part};
 use crate::request::{InFlat, Parameters};
 
-/// The round of files that no run made.
-const UPLOADED: u32 = 0;
-
 pub(super) async fn handle(
     state: extract::State<State>,
     InFlat(caller): InFlat<Caller>,
@@ -39,7 +36,7 @@ pub(super) async fn handle(
         let file = File {
             panel: panel.id,
             job: panel.job.id,
-            round: UPLOADED,
+            round: panel::EVERY_ROUND,
             kind,
             bytes: *bytes,
             key,

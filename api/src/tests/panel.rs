@@ -459,7 +459,7 @@ async fn a_learning_goes_through_every_call_of_the_document() {
     };
     let secret = identities()[&PartyId(3)].sealing();
     let sealed = grant.key.expect("a key");
-    let key = open_input(secret, &LearnSpec::key_context(spec.panel), &sealed).expect("to it");
+    let key = open_input(secret, &spec.key_context(), &sealed).expect("to it");
     let key = ContentKey::from_bytes(&key).expect("a key");
     let store = &server.state.store;
     let piece = store
@@ -467,7 +467,7 @@ async fn a_learning_goes_through_every_call_of_the_document() {
         .await
         .expect("up")
         .flatten();
-    let context = LearnSpec::piece_context(spec.panel, 0, FileKind::Target, 0);
+    let context = LearnSpec::piece_context(spec.panel, 0, FileKind::Target, 0, 0);
     let opened = key
         .open_piece(&context, &piece.expect("there"))
         .expect("opens");
@@ -477,7 +477,7 @@ async fn a_learning_goes_through_every_call_of_the_document() {
         (FileKind::Model, "{\"a\":1}"),
     ];
     for (kind, content) in made {
-        let context = LearnSpec::piece_context(spec.panel, 1, kind, 0);
+        let context = LearnSpec::piece_context(spec.panel, 1, kind, 0, 1);
         let mut rng = rand::rand_core::UnwrapErr(rand::rngs::SysRng);
         let sealed = key.seal_piece(&mut rng, &context, content.as_bytes());
         assert!(store.keep(fence, kind, 0, sealed).await.expect("up"));

@@ -73,7 +73,7 @@ impl Learning {
         let parties: Vec<_> = spec.party.into_iter().collect();
         seat.policy.vet_computing(me, &parties)?;
         let sealed = grant.key.as_deref().unwrap_or_default();
-        let context = LearnSpec::key_context(spec.panel);
+        let context = spec.key_context();
         let key = seal::open_input(seat.identity.sealing(), &context, sealed)
             .ok()
             .and_then(|bytes| ContentKey::from_bytes(&bytes).ok())
@@ -161,7 +161,7 @@ impl Learning {
         let all = self.spec.files.get(&file).copied().unwrap_or_default();
         let got = files.entry(file).or_default();
         let due = (all - got.len() as u64).min(PIECE_BYTES as u64);
-        let context = LearnSpec::piece_context(self.spec.panel, UPLOADED, file, piece);
+        let context = LearnSpec::piece_context(self.spec.panel, UPLOADED, file, piece, 0);
         let opened = sealed.and_then(|sealed| self.key.open_piece(&context, &sealed).ok());
         match opened.filter(|opened| opened.len() as u64 == due) {
             Some(opened) => {
@@ -226,7 +226,8 @@ impl Learning {
             }
             let plain = &bytes[from..bytes.len().min(from + PIECE_BYTES)];
             let LearnSpec { panel, round, .. } = self.spec;
-            let context = LearnSpec::piece_context(panel, round, *file, *piece);
+            let pieces = bytes.len().div_ceil(PIECE_BYTES) as u32;
+            let context = LearnSpec::piece_context(panel, round, *file, *piece, pieces);
             let event = EventBody::Keep {
                 file: *file,
                 piece: *piece,

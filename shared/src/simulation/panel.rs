@@ -264,24 +264,24 @@ fn learning(seed: u64) -> Federation {
     let mut files = BTreeMap::new();
     for (kind, text) in &plain {
         for (piece, bytes) in text.as_bytes().chunks(PIECE_BYTES).enumerate() {
-            let context = LearnSpec::piece_context(PANEL, 0, *kind, piece as u32);
+            let context = LearnSpec::piece_context(PANEL, 0, *kind, piece as u32, 0);
             let sealed = key.seal_piece(&mut rng, &context, bytes);
             files.insert((*kind, piece as u32), sealed);
         }
     }
-    let context = LearnSpec::key_context(PANEL);
-    let reader = federation.sealing(worker);
-    let sealed = seal_input(&mut rng, &reader, &context, &*key.to_bytes()).unwrap();
     let sizes = plain.iter().map(|(kind, text)| (*kind, text.len() as u64));
+    let spec = LearnSpec {
+        panel: PANEL,
+        round: 1,
+        learner: Learner::DecisionTree,
+        worker,
+        party: None,
+        files: sizes.collect(),
+    };
+    let reader = federation.sealing(worker);
+    let sealed = seal_input(&mut rng, &reader, &spec.key_context(), &*key.to_bytes()).unwrap();
     federation.panel = Some(Panel {
-        spec: Spec::Learn(LearnSpec {
-            panel: PANEL,
-            round: 1,
-            learner: Learner::DecisionTree,
-            worker,
-            party: None,
-            files: sizes.collect(),
-        }),
+        spec: Spec::Learn(spec),
         inputs: Vec::new(),
         key: Some(sealed),
         files,
