@@ -146,7 +146,8 @@ impl Store {
     ///
     /// # Errors
     /// An outage; [`Error::KeyReused`]; [`Error::Oversized`] for an input; [`Error::NoUpload`] when
-    /// the upload is gone or its pieces are not those of the files that the spec names.
+    /// the upload is gone or its pieces are not those of the files that the spec names;
+    /// [`Error::NoRoom`].
     pub async fn create_panel(&self, new: NewPanel, deadline: Duration) -> Result<Created, Error> {
         let owner = row::integer("party", new.owner.0)?;
         let creator = new.creator.as_str().to_owned();
@@ -223,6 +224,9 @@ impl Store {
                     .await?;
             }
             attach_upload!(connection, &upload, &run.spec, number);
+            if upload.is_some() && files::bytes_held!(connection, &creator) > new.files_bytes_max {
+                return Err(Error::NoRoom);
+            }
             Ok(Some(Created::Run(run.made(id, order))))
         })?;
         match (created, key) {
