@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::State;
 use crate::answer::Error;
-use crate::panel::Echo;
+use crate::panel::{Echo, Turns};
 use crate::password::Passwords;
 use crate::rate::Rate;
 use crate::token::{Refusal, Secrets};
@@ -47,6 +47,8 @@ pub struct Accounts {
     address_tokens: Rate,
     /// Of jobs asked for, by account.
     jobs: Rate,
+    /// Of forms with files that are on their way in.
+    pub(crate) uploads: Turns,
 }
 
 impl Callers {
@@ -58,6 +60,7 @@ impl Callers {
             account_tokens: Rate::new(ACCOUNT_TOKENS_BURST_MAX, ACCOUNT_TOKEN_MILLISECONDS),
             address_tokens: Rate::new(ADDRESS_TOKENS_BURST_MAX, ADDRESS_TOKEN_MILLISECONDS),
             jobs: Rate::new(ACCOUNT_JOBS_BURST_MAX, ACCOUNT_JOB_MILLISECONDS),
+            uploads: Turns::default(),
         }))
     }
 

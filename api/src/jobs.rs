@@ -6,7 +6,8 @@ use std::time::Duration;
 use shared::id::{Attempt, JobId, ModelId, OrderId, PartyId};
 use shared::job::{InferSpec, Kind, Spec, TrainSpec};
 use shared::limits::{
-    DEAD_LETTERS_TOLD_MAX, HINT_SECONDS_MAX, INVITATION_SECONDS, JOB_DEADLINE_SECONDS,
+    DEAD_LETTERS_TOLD_MAX, FILES_BYTES_PER_ACCOUNT_MAX, HINT_SECONDS_MAX, INVITATION_SECONDS,
+    JOB_DEADLINE_SECONDS,
 };
 use shared::message::{Invitation, Score, encode, queue};
 use shared::store::{self, Cancelled, DeadLetter, Job, NewJob, Submitted};
@@ -66,8 +67,17 @@ pub(crate) async fn submit(
 pub(crate) fn refused(error: store::Error, field: Option<&'static str>) -> Error {
     match (error, field) {
         (store::Error::KeyReused, Some(field)) => idempotency::reused(field),
+        (store::Error::NoRoom, _) => no_room(),
         (error, _) => error.into(),
     }
+}
+
+/// What is said to an account whose jobs have as many files as they may.
+pub(crate) fn no_room() -> Error {
+    Error::Conflict(format!(
+        "the account's jobs may have {FILES_BYTES_PER_ACCOUNT_MAX} bytes of files, uploaded and \
+         made: delete jobs first"
+    ))
 }
 
 /// Tells workers of a job that waits for one, if that goes quickly.

@@ -6,6 +6,7 @@ mod form;
 mod input;
 mod request;
 mod table_shape;
+mod turns;
 mod upload;
 mod workers;
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use shared::id::PanelId;
 use shared::job::Spec;
 use shared::seal::{self, ContentKey};
-use shared::store::{Email, Job, Panel};
+use shared::store::{ECHO_OF_DELETED, Email, Job, Panel};
 
 use crate::State;
 use crate::answer::Error;
@@ -26,8 +27,9 @@ use crate::fields::{Field, Fields};
 pub(crate) use files::{File, UPLOADED, download};
 pub(crate) use input::{Input, split};
 pub(crate) use request::{Joint, Page, joint, name_taken, page, queued};
+pub(crate) use turns::Turns;
 pub(crate) use upload::learn;
-pub(crate) use workers::workers;
+pub(crate) use workers::{own_worker, workers};
 
 /// What jobs of the panel are made by.
 pub(crate) const BY_INPUT: &str = "/sdk/computation/panel/createJobByInput";
@@ -53,10 +55,12 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    /// Of a run; of another job one that nobody takes part in.
+    /// Of a run; of another job, and of a deleted one's run, one that nobody takes part in.
     pub(crate) fn of(job: &Job) -> Echo {
         serde_json::from_str(&job.echo).unwrap_or_else(|_| {
-            tracing::error!(job = %job.id, "a run that does not say whose it is");
+            if job.echo != ECHO_OF_DELETED {
+                tracing::error!(job = %job.id, "a run that does not say whose it is");
+            }
             Echo {
                 id: PanelId([0; 32]),
                 name: String::new(),
@@ -163,20 +167,19 @@ impl Part {
 /// The key of a job's files; `None` when it has no files.
 ///
 /// # Errors
-/// [`Error::Internal`] when no secret of ours opens it any more.
+/// [`Error::Internal`] when no secret of ours opens it any more, or it is that of other files.
 pub(crate) fn content_key(state: &State, panel: &Panel) -> Result<Option<ContentKey>, Error> {
     let (Some(keys), Spec::Learn(spec)) = (&panel.keys, &panel.job.spec) else {
         return Ok(None);
     };
-    let context = spec.key_context();
     let key = state
         .callers
         .of_accounts()?
         .secrets
-        .unwrap(&context, &keys.api);
+        .unwrap(&spec.key_context(), &keys.api);
     let opened = key.map_err(|error: seal::Error| {
         let name = panel.id;
-        tracing::error!(%error, %name, "a job's files were sealed under a secret that is gone");
+        tracing::error!(%error, %name, "the key of a job's files does not open: its secret is gone, or the job is not what it was");
         Error::Internal
     });
     opened.map(Some)

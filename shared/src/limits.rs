@@ -333,3 +333,16 @@ pub const FORM_HEADER_BYTES_MAX: usize = 8 * 1024;
 pub const FORM_TEXT_BYTES_MAX: usize = 1024;
 /// Seconds for a whole form with files, from its header to its answer.
 pub const HTTP_UPLOAD_SECONDS_MAX: u64 = 10 * 60;
+
+/// Bytes of files, uploaded and made, that the live jobs of one account have, as they are stored.
+pub const FILES_BYTES_PER_ACCOUNT_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Finished runs of one job whose made files are kept: the newest.
+pub const RUNS_KEPT_MAX: usize = 3;
+/// Forms with files that one API process takes in at once.
+pub const UPLOADS_AT_ONCE_MAX: usize = 4;
+/// Forms with files that it takes in at once from one account.
+pub const UPLOADS_PER_ACCOUNT_MAX: usize = 1;
+/// Seconds after which who is refused for that may ask again.
+pub const UPLOAD_RETRY_SECONDS: u64 = 10;
+/// Bytes of results on one page of runs; of one run there are more.
+pub const SUBMISSIONS_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -29,7 +29,8 @@ use crate::job::{JobStatus, Report, Spec};
 pub use files::UploadId;
 pub use moves::Started;
 pub use panel::{
-    Created, Fill, Filled, InputProtection, Keys, Made, NewPanel, Panel, Rerun, Run, Submission,
+    Created, ECHO_OF_DELETED, Fill, Filled, InputProtection, Keys, Made, NewPanel, Panel, Rerun,
+    Run, Submission,
 };
 pub use users::{Email, NewUser, User};
 
@@ -175,6 +176,9 @@ pub enum Error {
     /// An upload that is gone, is a job's already, or has other pieces than the job's files.
     #[error("there is no such upload, or its pieces are not those of the job's files")]
     NoUpload,
+    /// The files of a new job are more than its creator's jobs may have.
+    #[error("the creator's jobs have too many bytes of files")]
+    NoRoom,
     /// The process is ending.
     #[error("the process is ending")]
     Interrupted,
@@ -212,7 +216,8 @@ impl Error {
             | Error::KeyMalformed
             | Error::KeyReused
             | Error::Oversized { .. }
-            | Error::NoUpload => false,
+            | Error::NoUpload
+            | Error::NoRoom => false,
         }
     }
 }

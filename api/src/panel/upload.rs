@@ -10,9 +10,11 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde_json::json;
 use shared::computation::{FileKind, Learner};
-use shared::id::{Attempt, PanelId};
+use shared::id::{Attempt, PanelId, PartyId};
 use shared::job::{JobStatus, LearnSpec, Spec};
-use shared::limits::{FILE_BYTES_MAX, JOB_DEADLINE_SECONDS, NAME_BYTES_MAX, PIECE_BYTES};
+use shared::limits::{
+    FILE_BYTES_MAX, FILES_BYTES_PER_ACCOUNT_MAX, JOB_DEADLINE_SECONDS, NAME_BYTES_MAX, PIECE_BYTES,
+};
 use shared::message::queue;
 use shared::seal::{ContentKey, SealPublic, seal_input};
 use shared::store::{Created, Keys, NewPanel, Run, Store, UploadId};
@@ -20,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::form::{Form, Part, Source};
 use super::table_shape::{Measured, TableShape};
-use super::{BY_FILE, Echo, UPLOADED, new_id, request, workers};
+use super::{BY_FILE, Echo, UPLOADED, new_id, own_worker, request};
 use crate::State;
 use crate::answer::Error;
 use crate::callers::Account;
@@ -47,13 +49,20 @@ struct Asked {
 /// end, when that is not far.
 ///
 /// # Errors
-/// What is wrong with the form; nothing of it is left then.
+/// Of the form nothing is read: [`Error::Conflict`] when the account has no party whose worker could
+/// learn, or has too many files; [`Error::Busy`] while there are other uploads. Otherwise what is
+/// wrong with the form; nothing of it is left then.
 pub(crate) async fn learn(
     state: &State,
     account: &Account,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Run, Error> {
+    let worker = own_worker(state, account).await?;
+    let _turn = state.callers.of_accounts()?.uploads.take(&account.email)?;
+    if state.store.file_bytes_of(&account.email).await? >= FILES_BYTES_PER_ACCOUNT_MAX {
+        return Err(jobs::no_room());
+    }
     let mut source = Source::new(headers, body)?;
     let mut upload = Upload {
         store: state.store.clone(),
@@ -67,7 +76,7 @@ pub(crate) async fn learn(
         Err(error) => Err(error),
     };
     let made = match (asked, source.discard().await) {
-        (Ok(asked), Ok(())) => upload.create(state, account, headers, asked).await,
+        (Ok(asked), Ok(())) => upload.create(state, account, worker, headers, asked).await,
         (Err(error), _) | (Ok(_), Err(error)) => Err(error),
     };
     if let Some(id) = upload.id.take() {
@@ -171,6 +180,7 @@ impl Upload {
             Some(id) => id,
             None => *self.id.insert(self.store.begin_upload().await?),
         };
+        // How many there will be nobody knows yet: the key is bound to the lengths.
         let context = LearnSpec::piece_context(self.panel, UPLOADED, kind, number, 0);
         let sealed = self.key.seal_piece(&mut UnwrapErr(SysRng), &context, piece);
         Ok(self.store.put_piece(id, kind, number, sealed).await?)
@@ -221,10 +231,10 @@ impl Upload {
         &mut self,
         state: &State,
         account: &Account,
+        worker: PartyId,
         headers: &HeaderMap,
         asked: Asked,
     ) -> Result<Run, Error> {
-        let [worker] = workers(state, [account.party]).await?;
         let files: BTreeMap<FileKind, u64> = self
             .files
             .iter()
@@ -267,6 +277,7 @@ impl Upload {
             fill: None,
             client_sealed: false,
             upload,
+            files_bytes_max: FILES_BYTES_PER_ACCOUNT_MAX,
         };
         let deadline = Duration::from_secs(JOB_DEADLINE_SECONDS.unsigned_abs());
         let created = self.store.create_panel(new, deadline).await;
@@ -284,7 +295,8 @@ impl Upload {
         Ok(run)
     }
 
-    /// The files' key, for the worker and for the API itself.
+    /// The files' key, for the worker and for the API itself. It opens for the job alone whose files
+    /// have come, as long as they are.
     fn keys(&self, state: &State, spec: &LearnSpec) -> Result<Keys, Error> {
         let (context, worker) = (spec.key_context(), spec.worker);
         let mut secrets = UnwrapErr(SysRng);

@@ -1,4 +1,5 @@
-//! Whose workers do a job of the panel.
+//! Whose workers do a job of the panel. Anybody's may compute on shares, which tell it nothing; files
+//! are in the clear to the worker that learns from them.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +7,7 @@ use shared::id::PartyId;
 
 use crate::State;
 use crate::answer::Error;
+use crate::callers::Account;
 
 /// Chooses a worker for each of `own`, the participants' own parties: those where they are
 /// different, and else the parties with the lowest numbers.
@@ -16,14 +18,41 @@ pub(crate) async fn workers<const N: usize>(
     state: &State,
     own: [Option<PartyId>; N],
 ) -> Result<[PartyId; N], Error> {
-    let registered = state.store.parties().await?.into_keys();
-    let working = registered
-        .filter(|party| *party != PartyId::ARBITER && state.directory.contains_key(party));
-    choose(own, &working.collect()).ok_or_else(|| {
+    choose(own, &working(state).await?).ok_or_else(|| {
         Error::Conflict(format!(
             "the job needs the workers of {N} parties, and this federation has fewer"
         ))
     })
+}
+
+/// The worker that learns from an account's files, and so sees them: that of its own party. No other
+/// party's takes its place.
+///
+/// # Errors
+/// [`Error::Conflict`] when the account has no party, or one without a worker; an outage.
+pub(crate) async fn own_worker(state: &State, account: &Account) -> Result<PartyId, Error> {
+    let Some(party) = account.party else {
+        return Err(Error::Conflict(
+            "the token's account speaks for no party: files are learned from by the worker of the \
+             account's own party alone, which sees them"
+                .to_owned(),
+        ));
+    };
+    match working(state).await?.contains(&party) {
+        true => Ok(party),
+        false => Err(Error::Conflict(format!(
+            "the token's account speaks for party {party}, which is not registered: files are \
+             learned from by the worker of the account's own party alone, which sees them"
+        ))),
+    }
+}
+
+/// The parties whose workers may be asked.
+async fn working(state: &State) -> Result<BTreeSet<PartyId>, Error> {
+    let registered = state.store.parties().await?.into_keys();
+    Ok(registered
+        .filter(|party| *party != PartyId::ARBITER && state.directory.contains_key(party))
+        .collect())
 }
 
 fn choose<const N: usize>(
@@ -66,6 +95,5 @@ mod tests {
         }
         let few = BTreeSet::from([2, 3].map(PartyId));
         assert_eq!(choose([None; 3], &few), None);
-        assert_eq!(choose([Some(PartyId(3))], &few), Some([PartyId(3)]));
     }
 }

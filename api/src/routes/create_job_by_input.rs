@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use shared::id::PartyId;
 use shared::job::{ComputeSpec, Spec};
-use shared::limits::JOB_DEADLINE_SECONDS;
+use shared::limits::{FILES_BYTES_PER_ACCOUNT_MAX, JOB_DEADLINE_SECONDS};
 use shared::store::{Created, Email, NewPanel, Run};
 
 use crate::answer::{Answer, Data, Error, Flat};
@@ -118,6 +118,7 @@ async fn create(
         fill,
         client_sealed: joint.client_sealed,
         upload: None,
+        files_bytes_max: FILES_BYTES_PER_ACCOUNT_MAX,
     };
     let deadline = Duration::from_secs(JOB_DEADLINE_SECONDS.unsigned_abs());
     let created = state.store.create_panel(new, deadline).await;

@@ -44,7 +44,7 @@ pub(super) async fn handle(
         let (Some(key), Some((job, round, bytes))) = (key, found) else {
             let word = kind.as_str();
             return Err(Error::Unknown(format!(
-                "`jobID` is {}: no such finished run of that job has made a {word} file",
+                "`jobID` is {}: no such finished run of that job has made a {word} file that is kept",
                 panel.id
             )));
         };

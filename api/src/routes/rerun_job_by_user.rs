@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract;
 use serde_json::json;
 use shared::id::Attempt;
-use shared::job::JobStatus;
+use shared::job::{JobStatus, Spec};
 use shared::limits::JOB_DEADLINE_SECONDS;
 use shared::message::queue;
 use shared::store::Rerun;
@@ -26,6 +26,15 @@ pub(super) async fn handle(
         let account = panel::account(&state, &caller)?;
         let part = panel::part_of_body(&state, account, &body).await?;
         let panel = part.of_creator(account, "run again")?;
+        if let Spec::Learn(spec) = &panel.job.spec
+            && panel::own_worker(&state, account).await? != spec.worker
+        {
+            return Err(Error::Conflict(format!(
+                "`jobID` is {}: its files are sealed to party {}, which is not the token's \
+                 account's (any more)",
+                panel.id, spec.worker
+            )));
+        }
         let deadline = Duration::from_secs(JOB_DEADLINE_SECONDS.unsigned_abs());
         match state.store.rerun(panel.id, deadline).await? {
             Rerun::Run(run) => {

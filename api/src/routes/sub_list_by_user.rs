@@ -1,10 +1,11 @@
 //! `POST /sdk/computation/panel/subListByUser`: what a job's finished runs made, newest first; one
-//! entry for each participant of each run.
+//! entry for each participant of each run. A page ends early when its results are long, after one run
+//! at least; `totalCount` counts all the same, and smaller pages show the rest.
 
 use axum::extract;
 use serde_json::{Value, json};
 use shared::computation::FileKind;
-use shared::limits::SUBMISSIONS_PAGE_MAX;
+use shared::limits::{SUBMISSIONS_BYTES_MAX, SUBMISSIONS_PAGE_MAX};
 use shared::store::{Email, Made, Panel, Submission};
 
 use super::DOWNLOAD_RESULT;
@@ -22,6 +23,7 @@ pub(super) async fn handle(
     InFlat(Body(body)): InFlat<Body>,
 ) -> Flat {
     let asked = async {
+        caller.paced(&state)?;
         let account = panel::account(&state, &caller)?;
         let mut fields = Fields::of(&body)?;
         let page = panel::page(&mut fields, SUBMISSIONS_PAGE_MAX)?;
@@ -38,7 +40,7 @@ pub(super) async fn handle(
 async fn entries(state: &State, panel: &Panel, page: Page) -> Result<(Vec<Value>, u64), Error> {
     let each = panel.parties.len();
     let first = (page.number - 1) as usize * page.size;
-    let (mut entries, mut rounds) = (Vec::new(), 0);
+    let (mut entries, mut rounds, mut bytes) = (Vec::new(), 0, 0);
     let mut at = first;
     while at < first + page.size {
         // One run at a time: each may be long.
@@ -54,9 +56,21 @@ async fn entries(state: &State, panel: &Panel, page: Page) -> Result<(Vec<Value>
         let whose = at % each..(first + page.size).min(last) - (last - each);
         at = last;
         let parties = &panel.parties[whose];
+        bytes += length(submission) * parties.len();
+        if bytes > SUBMISSIONS_BYTES_MAX && !entries.is_empty() {
+            break;
+        }
         entries.extend(parties.iter().map(|party| entry(panel, submission, party)));
     }
     Ok((entries, rounds * each as u64))
+}
+
+/// Bytes of what an entry says that a run made.
+fn length(submission: &Submission) -> usize {
+    match &submission.made {
+        Made::Computed { exact, text } => exact.len() + text.len(),
+        Made::Learned { metrics, .. } => metrics.len(),
+    }
 }
 
 fn entry(panel: &Panel, submission: &Submission, party: &Email) -> Value {

@@ -169,6 +169,39 @@ macro_rules! write_kept {
 }
 pub(super) use write_kept;
 
+/// Forgets the files that earlier runs of this run's panel job made, but for the newest; once per
+/// database.
+macro_rules! forget_earlier {
+    ($connection:ident, $id:expr) => {{
+        use diesel::dsl::exists;
+        use $crate::store::schema::{learned_results, made_pieces, panel_runs};
+        let panel: Option<i64> = panel_runs::table
+            .filter(panel_runs::job.eq($id))
+            .select(panel_runs::panel)
+            .first($connection)
+            .await
+            .optional()?;
+        let pieces = made_pieces::table.filter(made_pieces::job.eq(panel_runs::job));
+        let with_files: Vec<String> = panel_runs::table
+            .filter(panel_runs::panel.nullable().eq(panel))
+            .filter(exists(pieces))
+            .order(panel_runs::round.desc())
+            .select(panel_runs::job)
+            .load($connection)
+            .await?;
+        for run in with_files.iter().skip($crate::limits::RUNS_KEPT_MAX) {
+            diesel::delete(made_pieces::table.filter(made_pieces::job.eq(run)))
+                .execute($connection)
+                .await?;
+            diesel::update(learned_results::table.find(run))
+                .set(learned_results::files.eq("{}"))
+                .execute($connection)
+                .await?;
+        }
+    }};
+}
+pub(super) use forget_earlier;
+
 /// Clears away what a job has no more use for, once it went from `before` to `after`; once per
 /// database.
 macro_rules! clear_unused {
@@ -193,6 +226,9 @@ macro_rules! clear_unused {
             diesel::delete(made_pieces::table.filter(made_pieces::job.eq(id)))
                 .execute($connection)
                 .await?;
+        }
+        if after.kind == Kind::Learn && after.status == JobStatus::Finished {
+            kept::forget_earlier!($connection, id);
         }
     }};
 }

@@ -15,6 +15,9 @@ use crate::id::{JobId, OrderId, PanelId, PartyId};
 use crate::job::{JobStatus, Spec};
 use crate::sharing::Bundle;
 
+/// What is told of the request for a job that was deleted, instead of its [`NewPanel::echo`].
+pub const ECHO_OF_DELETED: &str = "{}";
+
 /// An account's input for one run.
 pub struct Fill {
     /// The matrix, split among the three workers.
@@ -70,6 +73,9 @@ pub struct NewPanel {
     pub client_sealed: bool,
     /// The files to learn from, with their key.
     pub upload: Option<(UploadId, Keys)>,
+    /// Bytes of files that the creator's live jobs may have, the upload among them; see
+    /// [`crate::limits::FILES_BYTES_PER_ACCOUNT_MAX`].
+    pub files_bytes_max: u64,
 }
 
 /// The key of a panel job's files, twice.

@@ -203,10 +203,11 @@ impl Store {
     ///
     /// # Errors
     /// An outage; [`Error::KeyReused`]; [`Error::Oversized`] for an input; [`Error::NoUpload`] when
-    /// the upload is gone or its pieces are not those of the files that the spec names.
+    /// the upload is gone or its pieces are not those of the files that the spec names;
+    /// [`Error::NoRoom`].
     pub async fn create_panel(&self, new: NewPanel, deadline: Duration) -> Result<Created, Error> {
         let owner = row::integer("party", new.owner.0)?;
-        let (panel, key) = (new.id, new.key.clone());
+        let (panel, key, files_bytes_max) = (new.id, new.key.clone(), new.files_bytes_max);
         let making = Making::new(new, owner, deadline)?;
         let created = write!(self, async |connection, now| {
             if let Some(named) = &making.named {
@@ -259,6 +260,10 @@ impl Store {
                     .await?;
             }
             attach_upload!(connection, &making.upload, &run.spec, number);
+            let (upload, creator) = (&making.upload, &making.panel.creator);
+            if upload.is_some() && files::bytes_held!(connection, creator) > files_bytes_max {
+                return Err(Error::NoRoom);
+            }
             Ok(Some(Created::Run(run.made(panel, order))))
         })?;
         match (created, key) {

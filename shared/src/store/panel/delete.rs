@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 
+use super::ECHO_OF_DELETED;
 use crate::id::PanelId;
 use crate::store::moves::Row;
 use crate::store::row::{JobChange, JobRow};
@@ -67,9 +68,28 @@ impl Store {
                     .select(panel_runs::job);
                 // What was told of it named its participants.
                 diesel::update(requests::table.filter(requests::job.eq_any(runs)))
-                    .set(requests::echo.eq("{}"))
+                    .set(requests::echo.eq(ECHO_OF_DELETED))
                     .execute(connection)
                     .await?;
+                // Why it ended may quote what it computed with.
+                let runs = panel_runs::table
+                    .filter(panel_runs::panel.eq(number))
+                    .select(panel_runs::job);
+                let ended: Vec<JobRow> = jobs::table
+                    .filter(jobs::id.eq_any(runs))
+                    .load(connection)
+                    .await?;
+                for found in ended {
+                    let mut row = Row::try_from(found)?;
+                    let Some(reason) = &mut row.report.reason else {
+                        continue;
+                    };
+                    reason.text.clear();
+                    diesel::update(jobs::table.find(row.job.to_string()))
+                        .set(JobChange::from(&row))
+                        .execute(connection)
+                        .await?;
+                }
                 // With their pieces.
                 diesel::delete(uploads::table.filter(uploads::panel.eq(number)))
                     .execute(connection)

@@ -31,6 +31,7 @@ suite!(
     a_name_is_one_live_job_of_its_creator
     of_many_jobs_with_one_name_at_once_one_is_made
     a_panel_request_with_a_key_is_one_job
+    a_deleted_job_no_longer_says_why_its_runs_failed
     a_deleted_job_is_gone_at_once_and_its_name_is_free
     deleting_at_once_with_anything_else_leaves_nothing
     a_late_word_about_a_deleted_job_changes_nothing
@@ -41,6 +42,8 @@ suite!(
     an_upload_that_is_not_whole_makes_no_job
     uploads_that_nobody_takes_over_are_dropped
     a_session_fetches_the_files_and_hands_in_what_it_made
+    an_account_s_files_have_room_up_to_a_bound
+    made_files_are_kept_of_the_newest_runs
     pieces_are_those_of_the_session_that_finishes
     a_made_file_that_is_not_whole_is_a_failed_attempt
     a_piece_that_no_file_has_is_a_failed_attempt
@@ -97,6 +100,7 @@ fn sum(byte: u8) -> NewPanel {
         fill: Some(fill(2, 3, 1)),
         client_sealed: false,
         upload: None,
+        files_bytes_max: limits::FILES_BYTES_PER_ACCOUNT_MAX,
     }
 }
 
@@ -565,6 +569,22 @@ async fn a_panel_request_with_a_key_is_one_job(store: &Store) {
     assert_ne!(by_train.job, first.job, "of another owner");
 }
 
+async fn a_deleted_job_no_longer_says_why_its_runs_failed(store: &Store) {
+    let run = filled(store, 1).await;
+    let fence = taken(store, &run, 1).await;
+    let why = reason(ReasonCode::DataChanged);
+    store.fail(fence, why).await.unwrap();
+    store.rerun(run.panel, DAY).await.unwrap();
+    let report = async || store.job(run.job).await.unwrap().unwrap().report;
+    assert!(!report().await.reason.unwrap().text.is_empty());
+    assert!(store.delete_panel(run.panel).await.unwrap());
+    let left = report().await.reason.unwrap();
+    assert_eq!(
+        (left.code, left.text.as_str()),
+        (ReasonCode::DataChanged, "")
+    );
+}
+
 async fn a_deleted_job_is_gone_at_once_and_its_name_is_free(store: &Store) {
     assert!(!store.delete_panel(panel_id(9)).await.unwrap());
     let run = filled(store, 1).await;
@@ -924,6 +944,65 @@ async fn a_session_fetches_the_files_and_hands_in_what_it_made(store: &Store) {
     assert_eq!(piece(FileKind::Model, 0).await, Some(sealed(20, 0)));
     let of_second = store.file_piece(second.job, FileKind::Model, 0).await;
     assert_eq!(of_second.unwrap(), None);
+}
+
+/// Stored bytes of [`upload`].
+const UPLOADED: u64 = (PIECE + 5 + 7 + 3 * SEAL) as u64;
+
+async fn an_account_s_files_have_room_up_to_a_bound(store: &Store) {
+    let held = async || store.file_bytes_of(&account("bo")).await.unwrap();
+    let asked = async |byte, files_bytes_max| {
+        let new = NewPanel {
+            files_bytes_max,
+            ..learning(store, byte).await
+        };
+        store.create_panel(new, DAY).await
+    };
+    assert_eq!(held().await, 0);
+    assert!(matches!(asked(1, UPLOADED - 1).await, Err(Error::NoRoom)));
+    assert!(store.panel(panel_id(1)).await.unwrap().is_none());
+    let Created::Run(run) = asked(1, UPLOADED).await.unwrap() else {
+        panic!("the name is free");
+    };
+    assert_eq!(held().await, UPLOADED);
+    // What is made counts too; what others have does not.
+    let fence = taken(store, &run, 1).await;
+    assert!(keep(store, fence, FileKind::Model, 0, 20).await);
+    let made = 20 + SEAL as u64;
+    assert_eq!(held().await, UPLOADED + made);
+    assert_eq!(store.file_bytes_of(&account("an")).await.unwrap(), 0);
+    let refused = asked(2, 2 * UPLOADED + made - 1).await;
+    assert!(matches!(refused, Err(Error::NoRoom)));
+    assert!(store.delete_panel(run.panel).await.unwrap());
+    assert_eq!(held().await, 0);
+    assert!(asked(2, UPLOADED).await.is_ok());
+}
+
+async fn made_files_are_kept_of_the_newest_runs(store: &Store) {
+    let first = created(store, learning(store, 1).await).await;
+    let mut runs = vec![first];
+    for round in 1..=limits::RUNS_KEPT_MAX + 2 {
+        let run = runs[round - 1];
+        let fence = taken(store, &run, 1).await;
+        assert!(keep(store, fence, FileKind::Model, 0, 20).await);
+        let done = store.finish(fence, at(1), learned(&[(FileKind::Model, 20)]));
+        assert_eq!(done.await.unwrap(), Applied::Ended);
+        let Rerun::Run(next) = store.rerun(first.panel, DAY).await.unwrap() else {
+            panic!("it has ended");
+        };
+        runs.push(next);
+    }
+    let (all, total) = store.submissions_of(first.panel, 1, 9).await.unwrap();
+    assert_eq!((all.len(), total), (runs.len() - 1, 5));
+    for (at, one) in all.iter().enumerate() {
+        let piece = store.file_piece(one.job, FileKind::Model, 0).await.unwrap();
+        let Made::Learned { metrics, files } = &one.made else {
+            panic!("it learned");
+        };
+        let kept = at < limits::RUNS_KEPT_MAX;
+        assert_eq!((piece.is_some(), files.len()), (kept, usize::from(kept)));
+        assert!(metrics.contains("accuracy"));
+    }
 }
 
 async fn pieces_are_those_of_the_session_that_finishes(store: &Store) {

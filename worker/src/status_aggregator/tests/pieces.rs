@@ -47,6 +47,7 @@ async fn learning(world: &World) -> (PanelId, Submitted) {
         fill: None,
         client_sealed: false,
         upload: Some((upload(world).await, keys)),
+        files_bytes_max: limits::FILES_BYTES_PER_ACCOUNT_MAX,
     };
     let Created::Run(run) = world.store.create_panel(new, LONG).await.unwrap() else {
         panic!("the name is free");
