@@ -22,12 +22,12 @@ use crate::sharing::{self, Bundle};
 /// Deaths stay below what fails a job for good: these jobs make no checkpoint, so every failure counts,
 /// and losses alone may cost an attempt.
 const STORM: Faults = Faults {
-    loss: 0.08,
+    loss: 0.05,
     repeat: 0.12,
-    crash: 0.006,
-    forget: 0.006,
+    crash: 0.005,
+    forget: 0.005,
     deaths_max: 2,
-    steps: 3_000,
+    steps: 2_000,
 };
 const PANEL: PanelId = PanelId([7; 32]);
 const WORKERS: [PartyId; 3] = [PartyId(3), PartyId(2), PartyId(4)];
