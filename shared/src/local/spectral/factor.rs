@@ -7,6 +7,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 use rayon::prelude::*;
 
+use crate::local::clustering::dot;
 use crate::local::stopping::{Stopped, heed};
 
 /// What is added to the diagonal before factorising: a Laplacian has an eigenvalue 0. scikit-learn
@@ -39,7 +40,9 @@ impl Factor {
             let corner = block(corner, rows, start..end);
             // Below the corner: what was right of it is solved for, then leaves its products.
             below.par_chunks_mut(BLOCK * rows).for_each(|lines| {
-                solve_right(&mut block(lines, rows, start..end), corner.view());
+                for line in lines.chunks_exact_mut(rows) {
+                    solve_row(&mut line[start..end], corner.view());
+                }
             });
             let mut panel = Array2::zeros((rows - end, end - start));
             if panel.is_empty() {
@@ -134,31 +137,20 @@ fn block(lines: &mut [f64], width: usize, columns: Range<usize>) -> ArrayViewMut
 
 /// Replaces the lower triangle of a block by that of its factor.
 fn factorise(block: &mut ArrayViewMut2<'_, f64>) {
-    for row in 0..block.nrows() {
-        for column in 0..=row {
-            let mut sum = block[(row, column)];
-            for before in 0..column {
-                sum -= block[(row, before)] * block[(column, before)];
-            }
-            block[(row, column)] = if row == column {
-                libm::sqrt(sum)
-            } else {
-                sum / block[(column, column)]
-            };
-        }
+    for place in 0..block.nrows() {
+        let (corner, mut rest) = block.view_mut().split_at(Axis(0), place);
+        let mut row = rest.row_mut(0);
+        let row = row.as_slice_mut().expect("a part of a line");
+        solve_row(row, corner.view());
+        row[place] = libm::sqrt(row[place] - dot(&row[..place], &row[..place]));
     }
 }
 
-/// Replaces each row `b` by `x` of `x corner^T = b`, `corner` a lower triangle.
-fn solve_right(rows: &mut ArrayViewMut2<'_, f64>, corner: ArrayView2<'_, f64>) {
-    for mut row in rows.outer_iter_mut() {
-        for column in 0..corner.nrows() {
-            let mut sum = row[column];
-            for before in 0..column {
-                sum -= row[before] * corner[(column, before)];
-            }
-            row[column] = sum / corner[(column, column)];
-        }
+/// Replaces a row's first values `b` by `x` of `x corner^T = b`, `corner` a lower triangle.
+fn solve_row(row: &mut [f64], corner: ArrayView2<'_, f64>) {
+    for (place, line) in corner.outer_iter().enumerate() {
+        let line = line.to_slice().expect("a part of a line");
+        row[place] = (row[place] - dot(&row[..place], &line[..place])) / line[place];
     }
 }
 

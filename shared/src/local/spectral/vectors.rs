@@ -112,57 +112,65 @@ fn orthonormal(
     fresh
 }
 
-/// The eigenvalues of a small symmetric matrix, falling, and their vectors as columns, by Jacobi's
-/// rotations (Golub and Van Loan, 8.5).
-fn eigen(mut matrix: Array2<f64>) -> (Array1<f64>, Array2<f64>) {
+/// The eigenvalues of a small symmetric positive matrix, falling, and their vectors as columns, by
+/// Jacobi's rotations (Golub and Van Loan, 8.5).
+fn eigen(matrix: Array2<f64>) -> (Array1<f64>, Array2<f64>) {
     let size = matrix.nrows();
-    let mut vectors = Array2::eye(size);
-    let whole = matrix.iter().map(|x| x * x).sum::<f64>();
+    let mut matrix = matrix.into_raw_vec_and_offset().0;
+    // A row for each vector.
+    let mut vectors = Array2::eye(size).into_raw_vec_and_offset().0;
     for _ in 0..SWEEPS_MAX {
-        let mut off = 0.0;
-        for row in 1..size {
-            for column in 0..row {
-                off += matrix[(row, column)] * matrix[(row, column)];
-                rotate(&mut matrix, &mut vectors, column, row);
+        let mut turned = false;
+        for other in 1..size {
+            for one in 0..other {
+                turned |= rotate(&mut matrix, &mut vectors, size, (one, other));
             }
         }
-        if off <= whole * 1e-40 {
+        if !turned {
             break;
         }
     }
+    let value = |place: usize| matrix[place * size + place];
     let mut order: Vec<usize> = (0..size).collect();
-    order.sort_by(|&a, &b| matrix[(b, b)].total_cmp(&matrix[(a, a)]));
-    let values = order.iter().map(|&place| matrix[(place, place)]).collect();
-    (values, vectors.select(Axis(1), &order))
+    order.sort_by(|&a, &b| value(b).total_cmp(&value(a)));
+    let values = order.iter().map(|&place| value(place)).collect();
+    let vectors = Array2::from_shape_vec((size, size), vectors).expect("the matrix is square");
+    (values, vectors.select(Axis(0), &order).reversed_axes())
 }
 
 /// Sweeps over all pairs; seven or eight are enough.
 const SWEEPS_MAX: usize = 30;
+/// What two coordinates' product may be beside their squares.
+const PRODUCT_MAX: f64 = 1e-15;
 
-/// Turns two coordinates so that their product vanishes from the matrix.
-fn rotate(matrix: &mut Array2<f64>, vectors: &mut Array2<f64>, one: usize, other: usize) {
-    let product = matrix[(one, other)];
-    if product == 0.0 {
-        return;
+/// Turns two coordinates so that their product vanishes from the matrix; `false` where it is as good
+/// as nothing.
+fn rotate(
+    matrix: &mut [f64],
+    vectors: &mut [f64],
+    size: usize,
+    (one, other): (usize, usize),
+) -> bool {
+    let product = matrix[one * size + other];
+    let (square, last) = (matrix[one * size + one], matrix[other * size + other]);
+    if product.abs() <= PRODUCT_MAX * libm::sqrt((square * last).abs()) {
+        return false;
     }
-    let ratio = (matrix[(other, other)] - matrix[(one, one)]) / (2.0 * product);
+    let ratio = (last - square) / (2.0 * product);
     let tangent = ratio.signum() / (ratio.abs() + libm::sqrt(1.0 + ratio * ratio));
     let cosine = 1.0 / libm::sqrt(1.0 + tangent * tangent);
     let sine = tangent * cosine;
     let turn = |x: &mut f64, y: &mut f64| {
         (*x, *y) = (cosine * *x - sine * *y, sine * *x + cosine * *y);
     };
-    for place in 0..matrix.nrows() {
-        let (mut x, mut y) = (matrix[(place, one)], matrix[(place, other)]);
-        turn(&mut x, &mut y);
-        (matrix[(place, one)], matrix[(place, other)]) = (x, y);
-        let (mut x, mut y) = (vectors[(place, one)], vectors[(place, other)]);
-        turn(&mut x, &mut y);
-        (vectors[(place, one)], vectors[(place, other)]) = (x, y);
+    for lines in [&mut *vectors, &mut *matrix] {
+        let (above, below) = lines.split_at_mut(other * size);
+        let pairs = above[one * size..].iter_mut().zip(&mut below[..size]);
+        pairs.for_each(|(x, y)| turn(x, y));
     }
-    for place in 0..matrix.nrows() {
-        let (mut x, mut y) = (matrix[(one, place)], matrix[(other, place)]);
-        turn(&mut x, &mut y);
-        (matrix[(one, place)], matrix[(other, place)]) = (x, y);
+    for line in matrix.chunks_exact_mut(size) {
+        let (left, right) = line.split_at_mut(other);
+        turn(&mut left[one], &mut right[0]);
     }
+    true
 }
