@@ -16,6 +16,7 @@ use shared::id::{PanelId, SessionId};
 use shared::job::{Fence, LearnSpec, Spec};
 use shared::limits::{
     BODY_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FORM_BYTES_MAX, PIECE_BYTES,
+    SUBMISSIONS_BYTES_MAX,
 };
 use shared::message::{Grant, Outcome, Progress, encode, queue};
 use shared::seal::{ContentKey, SealPublic, open_input};
@@ -1330,4 +1331,101 @@ async fn pages_are_counted_from_1_and_bounded() {
     );
     assert_eq!(page["data"].as_array().map(Vec::len), Some(1));
     assert_eq!(page["data"][0]["jobName"], "0", "newest first");
+}
+
+#[tokio::test]
+async fn files_go_to_no_other_party_than_their_account_s() {
+    let mut server = world().await;
+    for (who, sentence) in [
+        (CHEN, "speaks for no party"),
+        ("gone@nowhere.cn", "party 9, which is not registered"),
+    ] {
+        if who != CHEN {
+            server.add(who, Some(9)).await;
+        }
+        server.token = Some(server.token_of(who));
+        // Not a byte of the form is waited for.
+        let body =
+            Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        refused(&server.form(FORM, body).await, 409, sentence);
+        server.nothing_is_left(who);
+    }
+    // Run again they are for the party they are sealed to.
+    server.token = Some(server.token_of(WEI));
+    let id = id_of(&server.form(FORM, whole(&tree())).await);
+    let (fence, ..) = server.claim_run(&id).await;
+    let outcome = Outcome::Learned {
+        metrics: "{}".to_owned(),
+        files: BTreeMap::new(),
+    };
+    server.end(fence, outcome).await;
+    let database = rusqlite::Connection::open(server.database()).expect("a database");
+    let moved = "update users set party = ?1 where email = ?2";
+    for (party, status) in [(2, 409), (3, 200)] {
+        database.execute(moved, (party, WEI)).expect("an account");
+        let again = server.ask("rerunJobByUser", &json!({ "jobID": id })).await;
+        assert_eq!(again.status, status, "{}", again.text);
+    }
+}
+
+#[tokio::test]
+async fn an_account_uploads_one_form_at_a_time() {
+    let mut server = world().await;
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let chunks = futures_util::stream::once(async move {
+        begun.send(()).expect("somebody waits");
+        std::future::pending::<Result<Bytes, std::io::Error>>().await
+    });
+    let app = server.app.clone();
+    let request = Request::post(format!("{PANEL}/createJobByFile"))
+        .header("token", server.token_of(WEI))
+        .header(header::CONTENT_TYPE, FORM)
+        .body(Body::from_stream(chunks));
+    let request = request.expect("valid");
+    let first = tokio::spawn(tower::ServiceExt::oneshot(app, request));
+    begins.await.expect("it is read");
+    let second = server.form(FORM, whole(&tree())).await;
+    refused(&second, 429, "too many requests");
+    assert_eq!(second.headers[header::RETRY_AFTER], "10");
+    server.token = Some(server.token_of(LIN));
+    id_of(&server.form(FORM, whole(&tree())).await);
+    server.token = Some(server.token_of(WEI));
+    first.abort();
+    assert!(first.await.is_err_and(|error| error.is_cancelled()));
+    id_of(&server.form(FORM, whole(&tree())).await);
+}
+
+#[tokio::test]
+async fn a_page_of_long_results_ends_after_a_run() {
+    let server = world().await;
+    let id = id_of(&server.ask("createJobByInput", &addition()).await);
+    for round in 1..=2 {
+        for who in [WEI, LIN, CHEN] {
+            let fill = json!({ "jobID": id, "input": "[[1,2,3]]" });
+            said(&server.ask_as(who, "fillData", &fill).await);
+        }
+        let (fence, ..) = server.claim_run(&id).await;
+        let outcome = Outcome::Computed {
+            exact: "[[1]]".to_owned(),
+            text: "1".repeat(SUBMISSIONS_BYTES_MAX / 3),
+        };
+        server.end(fence, outcome).await;
+        if round == 1 {
+            said(&server.ask("rerunJobByUser", &json!({ "jobID": id })).await);
+        }
+    }
+    // The whole first page, the rest of it, and the second of shorter ones.
+    for (page, size, rounds) in [
+        (1, 6, &[2, 2, 2][..]),
+        (2, 3, &[1, 1, 1]),
+        (2, 2, &[2, 1]),
+        (3, 2, &[1, 1]),
+    ] {
+        let body = json!({ "pageNo": page, "pageSize": size, "jobID": id });
+        let list = said(&server.ask("subListByUser", &body).await);
+        let data = list["data"].as_array().expect("a list");
+        let found: Vec<&Value> = data.iter().map(|entry| &entry["roundID"]).collect();
+        assert_eq!(json!(found), json!(rounds), "page {page} of {size}");
+        assert_eq!(list["totalCount"], 6);
+    }
 }
