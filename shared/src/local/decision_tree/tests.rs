@@ -16,6 +16,9 @@ fn the_first_of_equal_splits_is_taken() {
     };
     assert_eq!(model.nodes[0], split);
     assert_eq!(model.nodes.len(), 3);
+    // After the first row or before the last is as good.
+    let model = fit(array![[1.], [2.], [3.], [4.]].view(), &[0, 1, 1, 0], 2);
+    assert!(matches!(model.nodes[0], Node::Split { threshold: 1.5, .. }));
 }
 
 #[test]
@@ -37,8 +40,9 @@ fn equal_rows_get_their_most_frequent_class_and_the_lowest_of_several() {
 
 #[test]
 fn neighbours_without_a_number_between_them_are_parted() {
-    let above = 1.0_f64.next_up();
-    let rows = array![[1.0], [above]];
+    // Half way between the two rounds to the greater one.
+    let below = 1.0_f64.next_up();
+    let rows = array![[below], [below.next_up()]];
     let model = fit(rows.view(), &[0, 1], 2, &NEVER).unwrap();
     assert_eq!(model.predict(rows.view(), &NEVER).unwrap(), [0, 1]);
 }
