@@ -12,14 +12,16 @@ mod reading;
 pub use layout::write;
 pub use reading::read;
 
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
 use super::stopping::Stopped;
 use crate::computation::FileKind;
 use crate::limits::{
     CELL_BYTES_MAX, FILE_BYTES_MAX, FILE_COLUMNS_MAX, FILE_NUMBER_MAX, MADE_FILE_BYTES_MAX,
 };
 
-/// The cells of one column.
-#[derive(Debug, PartialEq)]
+/// The cells of one column; wiped in the end.
+#[derive(Debug, PartialEq, Zeroize, ZeroizeOnDrop)]
 pub enum Column {
     /// Whole numbers, none of them null.
     Integers(Vec<i64>),
@@ -30,7 +32,7 @@ pub enum Column {
 }
 
 /// Texts in one piece of memory: a `String` of each would take several times the file.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq, Zeroize, ZeroizeOnDrop)]
 pub struct Texts {
     bytes: String,
     ends: Vec<u32>,

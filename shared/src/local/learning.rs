@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::Array2;
 use serde::Serialize;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 pub use self::metrics::{ClassFigures, Clusters, Metrics, Quality, Training};
 pub use self::target::{Classes, TargetError};
@@ -104,6 +104,17 @@ struct Document<'a, P> {
 /// The version of the model file.
 const FORMAT: &str = "concord-model-1";
 
+/// Encoded rows, wiped in the end.
+struct Encoded(Array2<f64>);
+
+impl Drop for Encoded {
+    fn drop(&mut self) {
+        if let Some(values) = self.0.as_slice_memory_order_mut() {
+            values.zeroize();
+        }
+    }
+}
+
 impl<P: Serialize> Document<'_, P> {
     fn bytes(&self) -> Result<Vec<u8>, Error> {
         bounded::json(self, MADE_FILE_BYTES_MAX).ok_or(Error::Model)
@@ -142,15 +153,16 @@ fn learn_unless(stop: &AtomicBool, learner: Learner, files: Files) -> Result<Lea
     let columns = frame.columns.len();
     let scaled = learner == Learner::LogisticRegression;
     let (encoder, rows) = Encoder::fit(&frame, scaled)?;
+    let rows = Encoded(rows);
     drop(frame);
-    let fitted = Fitted::fit(learner, &rows, (&truth, classes.len()), stop)?;
+    let fitted = Fitted::fit(learner, &rows.0, (&truth, classes.len()), stop)?;
     let metrics = Metrics {
-        rows: rows.nrows(),
+        rows: rows.0.nrows(),
         columns,
-        features: rows.ncols(),
+        features: rows.0.ncols(),
         quality: Quality::Training(metrics::training(
             &truth,
-            &fitted.predict(&rows, classes.len(), stop)?,
+            &fitted.predict(&rows.0, classes.len(), stop)?,
             classes.len(),
             fitted.converged(),
         )),
@@ -162,8 +174,8 @@ fn learn_unless(stop: &AtomicBool, learner: Learner, files: Files) -> Result<Lea
         .map(|testing| {
             let frame = frame::read(FileKind::Testing, &testing, &encoder.texts(), stop)?;
             drop(testing);
-            let rows = encoder.transform(&frame)?;
-            let found = fitted.predict(&rows, classes.len(), stop)?;
+            let rows = Encoded(encoder.transform(&frame)?);
+            let found = fitted.predict(&rows.0, classes.len(), stop)?;
             Ok::<_, Error>(frame::write(&frame, &classes.column(), &found)?)
         })
         .transpose()?;
@@ -253,11 +265,12 @@ impl Fitted {
 
 fn cluster(learner: Learner, frame: &Frame, stop: &AtomicBool) -> Result<Learned, Error> {
     let (encoder, rows) = Encoder::fit(frame, true)?;
+    let rows = Encoded(rows);
     let of = (learner, frame, &encoder);
     match learner {
-        Learner::Birch => clustered(of, &birch::search(rows.view(), stop)?),
-        Learner::Spectral => clustered(of, &spectral::search(rows.view(), stop)?),
-        _ => clustered(of, &k_means::search(rows.view(), stop)?),
+        Learner::Birch => clustered(of, &birch::search(rows.0.view(), stop)?),
+        Learner::Spectral => clustered(of, &spectral::search(rows.0.view(), stop)?),
+        _ => clustered(of, &k_means::search(rows.0.view(), stop)?),
     }
 }
 

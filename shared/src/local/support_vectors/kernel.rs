@@ -3,6 +3,7 @@
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 /// Rows that are worked on at a time, so that their sums stay in the fastest memory.
 const BLOCK_ROWS: usize = 512;
@@ -12,7 +13,7 @@ const PARALLEL_VALUES_MIN: usize = 1 << 16;
 /// Some rows, and the factor of the squared distance.
 pub(super) struct Kernel {
     /// Each column's values of all rows.
-    columns: Vec<f64>,
+    columns: Zeroizing<Vec<f64>>,
     rows: usize,
     gamma: f64,
 }
@@ -25,7 +26,7 @@ impl Kernel {
             columns.extend(chosen.iter().map(|row| column[*row]));
         }
         Kernel {
-            columns,
+            columns: Zeroizing::new(columns),
             rows: chosen.len(),
             gamma,
         }
