@@ -17,7 +17,13 @@ fn the_first_of_equal_splits_is_taken() {
     assert_eq!(model.nodes[0], split);
     assert_eq!(model.nodes.len(), 3);
     // After the first row or before the last is as good.
-    let model = fit(array![[1.], [2.], [3.], [4.]].view(), &[0, 1, 1, 0], 2);
+    let model = fit(
+        array![[1.], [2.], [3.], [4.]].view(),
+        &[0, 1, 1, 0],
+        2,
+        &NEVER,
+    )
+    .unwrap();
     assert!(matches!(model.nodes[0], Node::Split { threshold: 1.5, .. }));
 }
 
