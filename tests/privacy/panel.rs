@@ -263,7 +263,7 @@ async fn inputs_and_files_are_in_no_log_or_database_of_one_process() {
     let mut controls = Needles::default();
     controls.text(RESULT, SUM);
     let log = without_times(&log);
-    for (place, bytes) in [("log", log.as_bytes()), ("database", &stored(&site))] {
+    for (place, bytes) in [("log", log.as_bytes()), ("database", &stored(&site)[..])] {
         assert_eq!(needles.found_in(bytes), [""; 0], "{place}");
         let is_there = !controls.found_in(bytes).is_empty();
         assert_eq!(is_there, place == "database", "the result in the {place}");
