@@ -70,7 +70,9 @@ impl Scan<'_> {
         let first = self.peek()?;
         let start = self.at;
         match first {
-            b'"' => drop(self.string()?),
+            b'"' => {
+                self.string()?;
+            }
             b'[' | b'{' => self.nested()?,
             b',' | b'}' | b']' => return None,
             _ => {

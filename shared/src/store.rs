@@ -13,6 +13,7 @@ mod panel;
 mod postgres;
 mod read;
 mod report;
+mod room;
 mod row;
 mod schema;
 mod sqlite;

@@ -74,7 +74,7 @@ pub(crate) fn line(heading: &str) -> String {
         line += part;
         line.push('\n');
         // A text between quotes may have many lines.
-        let whole = line.matches('\'').count() % 2 == 0;
+        let whole = line.matches('\'').count().is_multiple_of(2);
         if whole && !part.trim_end().ends_with('\\') {
             break;
         }

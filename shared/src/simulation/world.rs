@@ -2,6 +2,7 @@
 
 mod platform;
 mod schedule;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
@@ -11,15 +12,16 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
+pub(super) use self::wire::{About, Wire};
 use super::answers::Answers;
 use super::books::Books;
 use super::federation::Federation;
 use crate::admission::refused;
 use crate::computation::FileKind;
 use crate::id::{Attempt, OrderId, PartyId, SessionId};
-use crate::job::{Fence, JobStatus, Kind, Report};
+use crate::job::{JobStatus, Kind, Report};
 use crate::local::learning;
-use crate::message::{Beat, EventBody, Grant, Outcome};
+use crate::message::{Beat, Outcome};
 use crate::session::{Effect, Input, Seat, Session, fence_of};
 use crate::store::moves::Row;
 
@@ -41,56 +43,6 @@ pub(super) struct Faults {
 }
 
 const LEASE_MILLISECONDS: i64 = 8_000;
-
-/// A message under way.
-#[derive(Clone)]
-pub(super) enum Wire {
-    /// To whichever process of a party takes it: a job to claim.
-    Invitation { attempt: Attempt },
-    /// To whichever process of a party takes it: a guest's offer.
-    Offer { party: PartyId, envelope: Vec<u8> },
-    /// To one process' queue.
-    Letter {
-        queue: String,
-        envelope: Vec<u8>,
-        sender: String,
-        fence: Fence,
-    },
-    /// To one process' queue: a claim was granted.
-    Granted { queue: String, grant: Grant },
-    /// To one process' queue: a session is over.
-    Ended { queue: String, fence: Fence },
-    /// To one process' queue: an answer about a piece of a file.
-    Answer {
-        queue: String,
-        fence: Fence,
-        about: About,
-    },
-    /// Back to its sender: the queue is gone.
-    Returned {
-        sender: String,
-        fence: Fence,
-        queue: String,
-    },
-    /// To the platform.
-    Event {
-        fence: Fence,
-        party: PartyId,
-        reply_to: String,
-        event: EventBody,
-    },
-    /// To the platform.
-    Beat { beat: Beat },
-}
-
-/// A piece of a file, as the platform answers about it.
-#[derive(Clone)]
-pub(super) enum About {
-    /// That was asked for.
-    Piece(FileKind, u32, Option<Vec<u8>>),
-    /// That is on disk.
-    Kept(FileKind, u32),
-}
 
 pub(super) struct Process {
     pub(super) seat: Seat,

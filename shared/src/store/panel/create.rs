@@ -13,6 +13,7 @@ use crate::job::{JobStatus, Spec};
 use crate::limits;
 use crate::store::change::milliseconds;
 use crate::store::files::{self, PieceTuple};
+use crate::store::room::bytes_held;
 use crate::store::row::{self, JobRow, to_json};
 use crate::store::schema::{
     inputs, jobs, panel_participants, panel_runs, panels, requests, submissions, uploaded_pieces,
@@ -261,7 +262,7 @@ impl Store {
             }
             attach_upload!(connection, &making.upload, &run.spec, number);
             let (upload, creator) = (&making.upload, &making.panel.creator);
-            if upload.is_some() && files::bytes_held!(connection, creator) > files_bytes_max {
+            if upload.is_some() && bytes_held!(connection, creator) > files_bytes_max {
                 return Err(Error::NoRoom);
             }
             Ok(Some(Created::Run(run.made(panel, order))))
