@@ -238,7 +238,8 @@ fn panel_table(panels: &Panels) -> Vec<PanelRow> {
             String::new(),
             form,
             None,
-            everybody,
+            // Files go to the account's own party alone.
+            [409, 200, 200, 200, 200],
         ),
         // The creator's input was there: the colleague's is the last one.
         post(
