@@ -68,9 +68,9 @@ pub(crate) fn line(heading: &str) -> String {
     let (_, below) = DOCUMENT
         .split_once(&format!("\n{heading}\n"))
         .expect("the heading is there");
-    let at = below.find("curl ").expect("it has a curl line");
+    let at = below.find("\ncurl ").expect("it has a curl line");
     let mut line = String::new();
-    for part in below[at..].lines() {
+    for part in below[at + 1..].lines() {
         line += part;
         line.push('\n');
         // A text between quotes may have many lines.
