@@ -71,7 +71,7 @@ fn policies(hospitals: &[Hospital]) -> BTreeMap<u64, String> {
             false => (false, ""),
         };
         let mut text = format!(
-            "[party.policy.partners]\nguests = {all:?}\nwith = {all:?}\ntwo_party = {two_party}\n\
+            "[party.policy]\ncompute = \"any\"\n\n[party.policy.partners]\nguests = {all:?}\nwith = {all:?}\ntwo_party = {two_party}\n\
              modes = [\"Paillier\", \"SecAgg\"{none}]\nkey_bits_min = 2048\n\n\
              [party.policy.train]\nnfilter_subset = 5\nnfilter_tab = 1\nnfilter_glm = 100.0\n\
              batch_rows_min = 5\nndiff = 1\nrounds_max = 1000000\n\n\
