@@ -209,6 +209,8 @@ async fn inputs_and_files_are_in_no_log_database_or_message_of_many_processes() 
         let known = controls.kinds(&found_in(&controls, &all));
         let must: &[&str] = match place {
             "logs" => &[JOB],
+            // A run's id travels as 16 bytes.
+            "AMQP" => &[RESULT],
             "broker's disk" => &[],
             _ => &[JOB, RESULT],
         };
