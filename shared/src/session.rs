@@ -34,7 +34,7 @@ use std::time::Duration;
 use rand::CryptoRng;
 
 pub use claim::Claim;
-pub use computing::{Helper, Lead};
+pub use computing::{Host, Lead};
 pub use correspondence::{Kind, fence_of};
 pub use guest::Guest;
 pub use learning::Learning;
@@ -220,7 +220,7 @@ pub enum Session {
     /// The first worker's in a joint computation.
     Lead(Box<Lead>),
     /// Another worker's in a joint computation.
-    Helper(Box<Helper>),
+    Host(Box<Host>),
     /// The only one in a learning.
     Learning(Box<Learning>),
 }
@@ -245,8 +245,8 @@ impl Session {
     ) -> Result<(Session, Vec<Effect>), Vec<Effect>> {
         let offered = Offered::open(secrets, seat, fence, offer).ok_or_else(Vec::new)?;
         let joined = match serde_json::from_slice(&offered.offer.spec) {
-            Ok(Spec::Compute(_)) => Helper::join(secrets, now, offered)
-                .map(|(helper, effects)| (Session::Helper(Box::new(helper)), effects)),
+            Ok(Spec::Compute(_)) => Host::join(secrets, now, offered)
+                .map(|(host, effects)| (Session::Host(Box::new(host)), effects)),
             _ => Member::join(secrets, now, seat, offered)
                 .map(|(member, effects)| (Session::Member(Box::new(member)), effects)),
         };
@@ -264,7 +264,7 @@ impl Session {
             (Session::Guest(guest), input) => guest.handle(secrets, now, input),
             (Session::Member(member), input) => member.handle(secrets, now, input),
             (Session::Lead(lead), input) => lead.handle(secrets, now, input),
-            (Session::Helper(helper), input) => helper.handle(secrets, now, input),
+            (Session::Host(host), input) => host.handle(secrets, now, input),
             (Session::Learning(learning), input) => learning.handle(secrets, now, input),
             (Session::Claim(_), Input::Stop)
             | (Session::Claim(_) | Session::Scoring(_), Input::Ended) => vec![Effect::Close],
@@ -295,7 +295,7 @@ impl Session {
             Session::Member(member) => member.tick(now),
             Session::Scoring(scoring) => scoring.tick(now),
             Session::Lead(lead) => lead.tick(secrets, now),
-            Session::Helper(helper) => helper.tick(now),
+            Session::Host(host) => host.tick(now),
             Session::Learning(learning) => learning.tick(now),
         }
     }
@@ -308,7 +308,7 @@ impl Session {
             Session::Claim(_)
             | Session::Scoring(_)
             | Session::Lead(_)
-            | Session::Helper(_)
+            | Session::Host(_)
             | Session::Learning(_) => None,
         }
     }
@@ -320,7 +320,7 @@ impl Session {
             Session::Scoring(scoring) => Some(scoring.standing()),
             Session::Lead(lead) => Some(lead.standing(now)),
             Session::Learning(learning) => Some(learning.standing()),
-            Session::Claim(_) | Session::Member(_) | Session::Helper(_) => None,
+            Session::Claim(_) | Session::Member(_) | Session::Host(_) => None,
         }
     }
 }

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use guest::Lead;
-pub use host::Helper;
+pub use host::Host;
 
 use super::correspondence::{Correspondence, Kind};
 use super::setup::{self, Begin, Join};

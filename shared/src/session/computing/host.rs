@@ -16,7 +16,7 @@ use crate::session::setup::{Accept, Begin, Join};
 use crate::session::{Effect, Input, because};
 
 /// An invited worker's side of one session.
-pub struct Helper {
+pub struct Host {
     place: Place,
     guest: Join,
     /// The last word to the guest that is no step, if it waits for one.
@@ -26,7 +26,7 @@ pub struct Helper {
     heard: Duration,
 }
 
-impl Helper {
+impl Host {
     /// Takes a seat: opens this party's parts of the inputs.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Helper {
         secrets: &mut dyn CryptoRng,
         now: Duration,
         offered: Offered,
-    ) -> Result<(Helper, Vec<Effect>), Option<Effect>> {
+    ) -> Result<(Host, Vec<Effect>), Option<Effect>> {
         let seat = &offered.letters.seat;
         let opened = vet(
             seat,
@@ -54,7 +54,7 @@ impl Helper {
             spec_hash,
             ..
         } = offered;
-        let mut helper = Helper {
+        let mut host = Host {
             place: Place::new(secrets, letters, spec, spec_hash, inputs),
             guest: offer.guest,
             answers: Vec::new(),
@@ -62,11 +62,11 @@ impl Helper {
             heard: now,
         };
         let accept = Accept {
-            join: helper.place.own.clone(),
+            join: host.place.own.clone(),
             rows: None,
         };
-        let effects = helper.answer(secrets, Kind::Accept, &accept);
-        Ok((helper, effects))
+        let effects = host.answer(secrets, Kind::Accept, &accept);
+        Ok((host, effects))
     }
 
     pub(in crate::session) fn handle(
