@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs RabbitMQ and PostgreSQL (the programs; no service is used) where they are missing.
+# Installs RabbitMQ and PostgreSQL (the programs; no service is used), and what scripts and tests of
+# them call, where they are missing.
 set -euo pipefail
 
 missing=()
@@ -7,6 +8,7 @@ missing=()
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v perl >/dev/null || missing+=(perl)
+command -v curl >/dev/null || missing+=(curl)
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "please install ${missing[*]} (apt-get install ${missing[*]})" >&2
