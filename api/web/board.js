@@ -149,8 +149,15 @@ function drawTimes(report) {
   show("times-card", true);
 }
 
+const KINDS = {
+  train: "Training",
+  infer: "Inference",
+  compute: "Joint computation",
+  learn: "Learning from files",
+};
+
 function draw(report, viewer) {
-  const kind = report.kind === "train" ? "Training" : "Inference";
+  const kind = KINDS[report.kind];
   document.title = `${report.status} ${report.progress} % · ${report.job_name} · Concord`;
   text("title", report.job_name);
   const model = report.model_id === null ? "" : ` · model ${report.model_id}`;
