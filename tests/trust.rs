@@ -34,8 +34,8 @@ fn ask_officer(site: &Site, party: u64) {
     amend(
         site,
         Some(party),
-        "[party.policy.partners]",
-        "[party.policy]\napproval = \"manual\"\n\n[party.policy.partners]",
+        "[party.policy]\n",
+        "[party.policy]\napproval = \"manual\"\n",
     );
 }
 
