@@ -49,7 +49,7 @@ pub struct Own {
     /// The same, in a file.
     #[arg(long, value_name = "FILE")]
     input_file: Option<PathBuf>,
-    /// Where the API is: http[s]://HOST:PORT.
+    /// Where the API is: http://HOST:PORT or https://HOST:PORT.
     #[arg(long, value_name = "URL")]
     api: String,
     /// Certificates (PEM) that vouch for it, where the system's own do not.
