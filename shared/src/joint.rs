@@ -14,7 +14,8 @@
 //! In a round each worker sends one message to the one before it (modulo 3). In the last, the
 //! opening, each sends each other the share that it lacks: two copies, which have to agree. One
 //! worker that keeps to the protocol and looks at everything learns the result alone; one that
-//! does not can spoil the result, and learns no input before the opening (privacy-protocols 6.7).
+//! does not can spoil the result, and by that read more than the result out of what is opened: a
+//! large known term in its part of a product brings another factor along (SECURITY.md).
 
 mod arithmetic;
 mod comparison;
